@@ -80,9 +80,7 @@ def s3() -> S3Settings:
     return S3Settings(
         endpoint_url=env.str("S3_ENDPOINT_URL", default=""),
         access_key_id=env.str("S3_ACCESS_KEY_ID", default=env.str("AWS_ACCESS_KEY_ID", default="")),
-        secret_access_key=env.str(
-            "S3_SECRET_ACCESS_KEY", default=env.str("AWS_SECRET_ACCESS_KEY", default="")
-        ),
+        secret_access_key=env.str("S3_SECRET_ACCESS_KEY", default=env.str("AWS_SECRET_ACCESS_KEY", default="")),
         bucket=env.str("S3_BUCKET", default="backups"),
         region=env.str("S3_REGION", default="us-east-1"),
     )

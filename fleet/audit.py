@@ -47,9 +47,7 @@ def field_values(subject: models.Model, names: Iterable[str]) -> dict[str, Any]:
     return {name: _json(getattr(subject, field.attname)) for name, field in fields.items()}  # type: ignore[union-attr]
 
 
-def changed_values(
-    before: Mapping[str, Any], after: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def changed_values(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Only what differs, on both sides."""
     names = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in names}, {name: after[name] for name in names}

@@ -36,7 +36,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class ApiKeyScheme(OpenApiAuthenticationExtension):
     """How the OpenAPI document names it."""
 
     target_class = "fleet.authentication.ApiKeyAuthentication"

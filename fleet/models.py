@@ -30,9 +30,7 @@ class Organisation(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=Q(max_concurrent_runs__gte=1), name="organisation_limit_at_least_one"
-            ),
+            models.CheckConstraint(condition=Q(max_concurrent_runs__gte=1), name="organisation_limit_at_least_one"),
         ]
         ordering = ["slug"]
 
@@ -170,7 +168,7 @@ class AuditEntry(models.Model):
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action} {self.object_name}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise PermissionDenied("The audit trail is append-only: an entry is never changed.")
         super().save(*args, **kwargs)
 

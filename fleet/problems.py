@@ -27,9 +27,7 @@ _TITLES = {
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """The framework's exception handler: what is not known here stays an error of the server."""
     if isinstance(error, DomainError):
-        return _problem(
-            _domain_status(error), detail=error.message, errors=_field_errors(error), code=error.code
-        )
+        return _problem(_domain_status(error), detail=error.message, errors=_field_errors(error), code=error.code)
     if isinstance(error, exceptions.ValidationError):
         return _problem(400, detail="Some fields are not valid.", errors=_flat(error.detail), code="invalid")
     plain = exception_handler(error, context)

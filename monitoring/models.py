@@ -33,9 +33,7 @@ class Alert(models.Model):
             )
         ]
         # serves: the open alerts of an organisation
-        indexes = [
-            models.Index(fields=["organisation", "resolved_at", "-raised_at"], name="alert_open_newest")
-        ]
+        indexes = [models.Index(fields=["organisation", "resolved_at", "-raised_at"], name="alert_open_newest")]
         ordering = ["-raised_at"]
 
     def __str__(self) -> str:
@@ -46,9 +44,7 @@ class Notification(models.Model):
     """A message to people, recorded in the transaction of its cause; the operations issue delivers it."""
 
     organisation = models.ForeignKey(Organisation, null=True, blank=True, on_delete=models.PROTECT)
-    alert = models.ForeignKey(
-        Alert, null=True, blank=True, on_delete=models.CASCADE, related_name="notifications"
-    )
+    alert = models.ForeignKey(Alert, null=True, blank=True, on_delete=models.CASCADE, related_name="notifications")
     title = models.CharField(max_length=200)
     body = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -12,9 +12,7 @@ from monitoring.models import SEVERITIES, Alert, Notification
 
 
 @transaction.atomic
-def alert_raise(
-    *, organisation: Organisation | None, key: str, severity: str, title: str, detail: str = ""
-) -> Alert:
+def alert_raise(*, organisation: Organisation | None, key: str, severity: str, title: str, detail: str = "") -> Alert:
     """Open an alert, or count once more the one that is open under this key. People hear of the first only."""
     if severity not in SEVERITIES:
         raise InvalidInput(f"{severity!r} is not a severity: {', '.join(SEVERITIES)}.", field="severity")
@@ -43,9 +41,7 @@ def alert_raise(
 def alert_resolve(*, organisation: Organisation | None, key: str) -> bool:
     """Close the open alert of this key. Returns whether there was one."""
     alert = Alert.objects.filter(organisation=organisation, key=key, resolved_at=None).first()
-    if alert is None or not Alert.objects.filter(pk=alert.pk, resolved_at=None).update(
-        resolved_at=timezone.now()
-    ):
+    if alert is None or not Alert.objects.filter(pk=alert.pk, resolved_at=None).update(resolved_at=timezone.now()):
         return False
     notify(organisation=organisation, title=f"Resolved: {alert.title}"[:200], body=alert.detail, alert=alert)
     return True

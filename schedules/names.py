@@ -27,9 +27,7 @@ def readable_slug(display_name: str, taken: Collection[str]) -> str:
     """``Workspace S3 Backup`` becomes ``workspace-s3-backup``; a name without Latin letters becomes ``job-1``,
     ``job-2`` …, the first that is free."""
     if not display_name.strip():
-        raise InvalidInput(
-            'A job needs a display name, for example "Workspace S3 Backup".', field="display_name"
-        )
+        raise InvalidInput('A job needs a display name, for example "Workspace S3 Backup".', field="display_name")
     slug = slugify(display_name)[:LONGEST].strip("-_")
     # Digits alone say nothing: 每日备份 2 would become "2".
     if re.search(r"[a-z]", slug):

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 if TYPE_CHECKING:
     from fleet.models import Organisation
-    from schedules.models import Run, Schedule, SkipSpan
+    from schedules.models import Schedule
 
 ACTIVE = ("queued", "running")
 # A run holds its slots while it runs, while it is admitted, and after its worker was lost until the next attempt
@@ -24,15 +24,11 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
 
     def due(self, now: datetime) -> Self:
         """Enabled schedules whose cursor has passed, the latest first to be served first."""
-        return self.filter(enabled=True, next_run_at__lte=now, organisation__is_active=True).order_by(
-            "next_run_at"
-        )
+        return self.filter(enabled=True, next_run_at__lte=now, organisation__is_active=True).order_by("next_run_at")
 
     def search(self, text: str) -> Self:
         """Those whose name, display name or description holds the text."""
-        return self.filter(
-            Q(name__icontains=text) | Q(display_name__icontains=text) | Q(description__icontains=text)
-        )
+        return self.filter(Q(name__icontains=text) | Q(display_name__icontains=text) | Q(description__icontains=text))
 
 
 class RunQuerySet(models.QuerySet["Run"]):

@@ -123,13 +123,9 @@ def _check(agent: Agent) -> None:
 def _check_unique(agent: Agent) -> None:
     others = Agent.objects.exclude(pk=agent.pk)
     if others.filter(organisation=agent.organisation, slug=agent.slug).exists():
-        raise NameTaken(
-            f"An agent named {agent.slug!r} exists already in {agent.organisation}.", field="slug"
-        )
+        raise NameTaken(f"An agent named {agent.slug!r} exists already in {agent.organisation}.", field="slug")
     if agent.container_name and others.filter(container_name=agent.container_name).exists():
-        raise NameTaken(
-            f"The container {agent.container_name!r} already belongs to an agent.", field="container_name"
-        )
+        raise NameTaken(f"The container {agent.container_name!r} already belongs to an agent.", field="container_name")
 
 
 def _check_folder(field: str, value: str) -> None:
@@ -143,8 +139,6 @@ def _check_folder(field: str, value: str) -> None:
 def _check_url(field: str, value: str) -> None:
     parts = urlsplit(value)
     if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
-        raise InvalidInput(
-            f"{value!r} is not an http(s) address, for example http://127.0.0.1:18789.", field=field
-        )
+        raise InvalidInput(f"{value!r} is not an http(s) address, for example http://127.0.0.1:18789.", field=field)
     if parts.username or parts.password:
         raise InvalidInput("An address must not hold a password; use a secret reference.", field=field)

@@ -42,9 +42,7 @@ def apikey_create(
     """Make a key with these scopes. Raises :class:`InvalidInput` or :class:`NameTaken`."""
     _check(name=name, scopes=scopes, expires_at=expires_at)
     if ApiKey.objects.of(organisation).filter(name=name, revoked_at=None).exists():
-        raise NameTaken(
-            f"A key named {name!r} exists already; revoke it or choose another name.", field="name"
-        )
+        raise NameTaken(f"A key named {name!r} exists already; revoke it or choose another name.", field="name")
     prefix, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     key = ApiKey.objects.create(
         organisation=organisation,
@@ -69,9 +67,7 @@ def apikey_revoke(*, organisation: Organisation, name: str, actor: Actor) -> Api
         raise NotFound(f"No valid key named {name!r}. `manage.py apikey list` shows them.", field="name")
     key.revoked_at = timezone.now()
     key.save(update_fields=["revoked_at"])
-    audit_record(
-        actor=actor, action="apikey.revoke", subject=key, organisation=organisation, before={"name": key.name}
-    )
+    audit_record(actor=actor, action="apikey.revoke", subject=key, organisation=organisation, before={"name": key.name})
     return key
 
 
@@ -101,9 +97,7 @@ def _check(*, name: str, scopes: Sequence[str], expires_at: datetime | None) -> 
     if not name.strip():
         raise InvalidInput("A key needs a name, for example 'ci'.", field="name")
     if not scopes:
-        raise InvalidInput(
-            f"A key needs at least one scope. Scopes are: {', '.join(SCOPES)}.", field="scopes"
-        )
+        raise InvalidInput(f"A key needs at least one scope. Scopes are: {', '.join(SCOPES)}.", field="scopes")
     if unknown := unknown_scopes(list(scopes)):
         raise InvalidInput(f"Unknown scope {unknown[0]!r}. Scopes are: {', '.join(SCOPES)}.", field="scopes")
     if expires_at and expires_at <= timezone.now():

@@ -19,20 +19,14 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic(durable=True)
-def organisation_create(
-    *, slug: str, name: str = "", max_concurrent_runs: int = 10, actor: Actor
-) -> Organisation:
+def organisation_create(*, slug: str, name: str = "", max_concurrent_runs: int = 10, actor: Actor) -> Organisation:
     """Open an organisation. Raises :class:`InvalidInput` or :class:`NameTaken`."""
     check_slug(slug)
     if max_concurrent_runs < 1:
-        raise InvalidInput(
-            f"The limit must be at least 1, not {max_concurrent_runs}.", field="max_concurrent_runs"
-        )
+        raise InvalidInput(f"The limit must be at least 1, not {max_concurrent_runs}.", field="max_concurrent_runs")
     if Organisation.objects.filter(slug=slug).exists():
         raise NameTaken(f"An organisation named {slug!r} exists already.", field="slug")
-    organisation = Organisation.objects.create(
-        slug=slug, name=name or slug, max_concurrent_runs=max_concurrent_runs
-    )
+    organisation = Organisation.objects.create(slug=slug, name=name or slug, max_concurrent_runs=max_concurrent_runs)
     audit_record(
         actor=actor,
         action="organisation.create",
@@ -56,9 +50,7 @@ def organisation_update(*, organisation: Organisation, actor: Actor, **changes: 
     row.save(update_fields=allowed)
     old, new = changed_values(before, field_values(row, allowed))
     if new:
-        audit_record(
-            actor=actor, action="organisation.update", subject=row, organisation=row, before=old, after=new
-        )
+        audit_record(actor=actor, action="organisation.update", subject=row, organisation=row, before=old, after=new)
     return row
 
 
@@ -119,9 +111,7 @@ def user_ensure_admin(*, username: str, password: str, actor: Actor) -> bool:
         user = get_user_model().objects.create_superuser(username, password=password)
     except IntegrityError:
         return False
-    audit_record(
-        actor=actor, action="user.create", subject=user, organisation=None, after={"superuser": True}
-    )
+    audit_record(actor=actor, action="user.create", subject=user, organisation=None, after={"superuser": True})
     return True
 
 

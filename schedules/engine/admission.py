@@ -75,9 +75,7 @@ def candidates(now: datetime) -> Iterator[Run]:
 def _lane(organisation_id: int, now: datetime) -> list[Run]:
     """One organisation's candidates: half of them the most urgent, half the oldest, so that none starves."""
     # A schedule at its limit must not fill the lane with runs that can't be admitted.
-    rank = Window(
-        RowNumber(), partition_by=F("schedule_id"), order_by=[F("priority").desc(), F("next_attempt_at")]
-    )
+    rank = Window(RowNumber(), partition_by=F("schedule_id"), order_by=[F("priority").desc(), F("next_attempt_at")])
     ranked = Run.objects.waiting(now).filter(organisation_id=organisation_id).annotate(rank=rank)
     waiting = ranked.filter(rank__lte=CANDIDATES_PER_SCHEDULE).values_list("pk", flat=True)
     half = CANDIDATES_PER_ORGANISATION // 2

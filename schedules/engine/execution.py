@@ -81,23 +81,20 @@ def _perform(work: Attempt) -> Outcome:
         _reap(executor, work)
         if early := _ends_unexecuted(work, executor):
             return early
-        result = executor.execute(_payload(executor, work), work)
-    except Stopped:
-        return _stopped(work)
-    except ExecutorError as error:
-        return (
-            _stopped(work)
-            if work.stop_reason
-            else _fail(work, error.code, str(error), retryable=error.retryable)
-        )
-    except ValidationError as error:
-        return _fail(work, "payload_invalid", _first_problem(error), retryable=False)
-    except Exception as error:
-        if work.stop_reason:
+        return Outcome(status="success", result=executor.execute(_payload(executor, work), work))
+    except Exception as error:  # noqa: BLE001 - whatever an executor raises ends its run, never the worker
+        if work.stop_reason or isinstance(error, Stopped):
             return _stopped(work)
-        logger.exception("run %s: executor %s raised", work.job_run_id, executor.key)
-        return _fail(work, "executor_error", f"{type(error).__name__}: {error}", retryable=True)
-    return Outcome(status="success", result=result)
+        return _failure(work, error)
+
+
+def _failure(work: Attempt, error: Exception) -> Outcome:
+    if isinstance(error, ExecutorError):
+        return _fail(work, error.code, str(error), retryable=error.retryable)
+    if isinstance(error, ValidationError):
+        return _fail(work, "payload_invalid", _first_problem(error), retryable=False)
+    logger.error("run %s: %s raised", work.job_run_id, work.run.executor, exc_info=error)
+    return _fail(work, "executor_error", f"{type(error).__name__}: {error}", retryable=True)
 
 
 def _reap(executor: Executor[Any], work: Attempt) -> None:
@@ -106,9 +103,7 @@ def _reap(executor: Executor[Any], work: Attempt) -> None:
         return
     executor.reap(work.run.handle, work)
     work.log(f"What attempt {work.attempt - 1} had left running was ended.")
-    lifecycle.run_note(
-        work.run, kind="reaped", cause="the former attempt's work was ended", now=database_now()
-    )
+    lifecycle.run_note(work.run, kind="reaped", cause="the former attempt's work was ended", now=database_now())
     work.record_handle({})
 
 
@@ -121,9 +116,7 @@ def _ends_unexecuted(work: Attempt, executor: Executor[Any]) -> Outcome | None:
     if run.lost_attempts and executor.on_lost == "fail":
         return _failed("worker_lost", "The worker was lost, and this work must not be repeated by itself.")
     if run.lost_attempts > LOST_LIMIT:
-        return _failed(
-            "worker_lost", f"{run.lost_attempts} workers were lost over this run; look at their logs."
-        )
+        return _failed("worker_lost", f"{run.lost_attempts} workers were lost over this run; look at their logs.")
     return None
 
 

@@ -34,9 +34,7 @@ class Leadership:
             EngineLease.objects.get_or_create(name=NAME, defaults={"expires_at": now, "renewed_at": now})
             free = Q(holder=self.holder) | Q(expires_at__lte=now)
             return bool(
-                EngineLease.objects.filter(free, name=NAME).update(
-                    holder=self.holder, expires_at=until, renewed_at=now
-                )
+                EngineLease.objects.filter(free, name=NAME).update(holder=self.holder, expires_at=until, renewed_at=now)
             )
 
     def resign(self) -> None:

@@ -212,9 +212,7 @@ def run_note(run: Run, *, kind: str, cause: str, now: datetime) -> None:
 
 
 def _claimed(run: Run) -> Any:
-    return Run.objects.filter(pk=run.pk, status=Status.RUNNING, claim_token=run.claim_token).exclude(
-        claim_token=""
-    )
+    return Run.objects.filter(pk=run.pk, status=Status.RUNNING, claim_token=run.claim_token).exclude(claim_token="")
 
 
 def _may_retry(run: Run, outcome: Outcome) -> bool:

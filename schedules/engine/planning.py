@@ -99,9 +99,7 @@ def _overlap(plan: Plan, fire: datetime, active: int) -> None:
         if plan.fires:
             plan.skip(SkipSpan.Reason.OVERLAP, plan.fires.pop())
         plan.fires.append(fire)
-    elif (policy == Schedule.Overlap.SKIP and waiting) or (
-        policy == Schedule.Overlap.QUEUE_ONE and waiting > 1
-    ):
+    elif (policy == Schedule.Overlap.SKIP and waiting) or (policy == Schedule.Overlap.QUEUE_ONE and waiting > 1):
         plan.skip(SkipSpan.Reason.OVERLAP, fire)
     else:
         plan.fires.append(fire)
@@ -132,9 +130,7 @@ def _plan_safely(schedule: Schedule, active: int, now: datetime) -> Plan | None:
         return plan_one(schedule, active, now)
     except Exception:
         # One row that was damaged outside our services must not stop the watch for the others.
-        logger.exception(
-            "schedule %s (%s) can't be planned; its cursor is put off", schedule.pk, schedule.name
-        )
+        logger.exception("schedule %s (%s) can't be planned; its cursor is put off", schedule.pk, schedule.name)
         return Plan(schedule=schedule, cursor=now + timedelta(minutes=5))
 
 
@@ -187,9 +183,7 @@ def _advance(plan: Plan) -> bool:
 def _cancel_active(schedule: Schedule, fresh: set[int], now: datetime) -> None:
     scheduled = Run.objects.active().filter(schedule=schedule, trigger=Run.Trigger.SCHEDULE)
     for run in scheduled.exclude(pk__in=fresh):
-        lifecycle.run_cancel(
-            run, cause="a later fire replaces it (overlap: cancel_running)", actor="beat", now=now
-        )
+        lifecycle.run_cancel(run, cause="a later fire replaces it (overlap: cancel_running)", actor="beat", now=now)
 
 
 def planned_run(schedule: Schedule, fire: datetime, now: datetime) -> Run:

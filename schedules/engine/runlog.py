@@ -27,9 +27,7 @@ TAIL_BYTES = 64 * 1024
 class RunLog:
     """Collects lines from any thread; :meth:`flush` writes them. One writer at a time writes a chunk."""
 
-    def __init__(
-        self, *, run_id: int, attempt: int, used_bytes: int, limit_bytes: int, redact: Redactor
-    ) -> None:
+    def __init__(self, *, run_id: int, attempt: int, used_bytes: int, limit_bytes: int, redact: Redactor) -> None:
         self._run_id, self._attempt = run_id, attempt
         self._left = max(0, limit_bytes - used_bytes)
         self._redact = redact

@@ -16,10 +16,7 @@ class SecretMissing(ValueError):
 def resolve(reference: str) -> str:
     """The value behind a reference. Raises :class:`SecretMissing`, which names the reference only."""
     kind, _, name = reference.partition(":")
-    if kind == "env":
-        value = os.environ.get(name, "")
-    else:
-        value = _read(Path(name))
+    value = os.environ.get(name, "") if kind == "env" else _read(Path(name))
     if not value:
         raise SecretMissing(f"The secret reference {reference!r} names nothing that this process can read.")
     return value

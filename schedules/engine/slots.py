@@ -142,8 +142,7 @@ def held() -> dict[str, set[int]]:
         pipeline.smembers(key)
     prefix = len(SLOTS_PATTERN) - 1
     return {
-        key[prefix:]: {int(member) for member in members}
-        for key, members in zip(keys, pipeline.execute(), strict=True)
+        key[prefix:]: {int(member) for member in members} for key, members in zip(keys, pipeline.execute(), strict=True)
     }
 
 

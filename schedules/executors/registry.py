@@ -50,11 +50,7 @@ def executor_of(key: str) -> Executor[Any]:
 def _executor_classes() -> Iterator[type[Executor[Any]]]:
     for module in _executor_modules():
         for _, cls in inspect.getmembers(module, inspect.isclass):
-            if (
-                issubclass(cls, Executor)
-                and not inspect.isabstract(cls)
-                and cls.__module__ == module.__name__
-            ):
+            if issubclass(cls, Executor) and not inspect.isabstract(cls) and cls.__module__ == module.__name__:
                 yield cls
 
 

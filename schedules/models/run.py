@@ -37,20 +37,12 @@ class Run(models.Model):
         BACKFILL = "backfill", "backfill"
 
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="runs")
-    schedule = models.ForeignKey(
-        Schedule, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs"
-    )
+    schedule = models.ForeignKey(Schedule, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
     agent = models.ForeignKey(Agent, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
-    schedule_name = models.CharField(
-        max_length=64, blank=True, help_text="Kept when the schedule is deleted."
-    )
-    job_run_id = models.CharField(
-        max_length=80, unique=True, help_text="The idempotency key handed to every effect."
-    )
+    schedule_name = models.CharField(max_length=64, blank=True, help_text="Kept when the schedule is deleted.")
+    job_run_id = models.CharField(max_length=80, unique=True, help_text="The idempotency key handed to every effect.")
     trigger = models.CharField(max_length=16, choices=Trigger.choices)
-    retry_of = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries"
-    )
+    retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries")
     requested_by = models.CharField(max_length=150, blank=True)
 
     executor = models.CharField(max_length=64)
@@ -65,9 +57,7 @@ class Run(models.Model):
     attempt = models.PositiveIntegerField(default=1, help_text="The attempt that runs, or comes next.")
     failed_attempts = models.PositiveSmallIntegerField(default=0)
     lost_attempts = models.PositiveSmallIntegerField(default=0)
-    fire_at = models.DateTimeField(
-        null=True, blank=True, help_text="The nominal fire; empty for a run by hand."
-    )
+    fire_at = models.DateTimeField(null=True, blank=True, help_text="The nominal fire; empty for a run by hand.")
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     admission_token = models.CharField(max_length=32, blank=True)
     admitted_at = models.DateTimeField(null=True, blank=True)
@@ -100,9 +90,7 @@ class Run(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(
-                    status__in=["queued", "running", "success", "failed", "timeout", "cancelled", "skipped"]
-                ),
+                condition=Q(status__in=["queued", "running", "success", "failed", "timeout", "cancelled", "skipped"]),
                 name="run_status_known",
             ),
             models.CheckConstraint(
@@ -110,9 +98,7 @@ class Run(models.Model):
                 name="run_trigger_known",
             ),
             # At most one claim token of a run is valid, and only while it runs.
-            models.CheckConstraint(
-                condition=Q(status="running") ^ Q(claim_token=""), name="run_claimed_iff_running"
-            ),
+            models.CheckConstraint(condition=Q(status="running") ^ Q(claim_token=""), name="run_claimed_iff_running"),
             models.CheckConstraint(
                 condition=Q(status="queued") | Q(admission_token=""), name="run_admitted_only_queued"
             ),

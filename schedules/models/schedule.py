@@ -37,9 +37,7 @@ class Schedule(models.Model):
         RUN_ALL = "run_all", "run every missed fire"
 
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="schedules")
-    agent = models.ForeignKey(
-        Agent, null=True, blank=True, on_delete=models.PROTECT, related_name="schedules"
-    )
+    agent = models.ForeignKey(Agent, null=True, blank=True, on_delete=models.PROTECT, related_name="schedules")
     name = models.CharField(max_length=64)
     display_name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
@@ -55,18 +53,14 @@ class Schedule(models.Model):
     payload = models.JSONField(default=dict, blank=True)
     enabled = models.BooleanField(default=True)
     paused_reason = models.CharField(max_length=200, blank=True)
-    timeout_seconds = models.PositiveIntegerField(
-        default=3600, help_text="An attempt is ended after so long."
-    )
+    timeout_seconds = models.PositiveIntegerField(default=3600, help_text="An attempt is ended after so long.")
     max_retries = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Empty: what the executor itself recommends."
     )
     retry_delays = models.JSONField(
         default=list, blank=True, help_text="Seconds before each retry; empty: 30, 60, 300, 900, 3600."
     )
-    max_concurrent_runs = models.PositiveIntegerField(
-        default=1, help_text="How many of its runs may run at once."
-    )
+    max_concurrent_runs = models.PositiveIntegerField(default=1, help_text="How many of its runs may run at once.")
     overlap = models.CharField(max_length=16, choices=Overlap.choices, default=Overlap.SKIP)
     misfire = models.CharField(max_length=16, choices=Misfire.choices, default=Misfire.RUN_LATEST)
     catchup_seconds = models.PositiveIntegerField(
@@ -89,9 +83,7 @@ class Schedule(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["organisation", "name"], name="schedule_name_once_per_organisation"
-            ),
+            models.UniqueConstraint(fields=["organisation", "name"], name="schedule_name_once_per_organisation"),
             models.CheckConstraint(condition=Q(name__regex=NAME_RULE), name="schedule_name_shape"),
             models.CheckConstraint(
                 condition=Q(kind__in=["manual", "cron", "interval", "once"]), name="schedule_kind_known"
@@ -106,9 +98,7 @@ class Schedule(models.Model):
             models.CheckConstraint(
                 condition=~Q(kind="manual") | Q(next_run_at=None), name="schedule_manual_never_fires"
             ),
-            models.CheckConstraint(
-                condition=Q(max_concurrent_runs__gte=1), name="schedule_limit_at_least_one"
-            ),
+            models.CheckConstraint(condition=Q(max_concurrent_runs__gte=1), name="schedule_limit_at_least_one"),
             models.CheckConstraint(condition=Q(timeout_seconds__gte=1), name="schedule_timeout_at_least_one"),
             models.CheckConstraint(condition=Q(priority__range=(0, 9)), name="schedule_priority_range"),
         ]
@@ -145,9 +135,7 @@ class SkipSpan(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["schedule", "first_fire_at"], name="skip_span_first_fire_once"),
             models.CheckConstraint(condition=Q(count__gte=1), name="skip_span_not_empty"),
-            models.CheckConstraint(
-                condition=Q(last_fire_at__gte=F("first_fire_at")), name="skip_span_runs_forward"
-            ),
+            models.CheckConstraint(condition=Q(last_fire_at__gte=F("first_fire_at")), name="skip_span_runs_forward"),
             models.CheckConstraint(
                 condition=Q(reason__in=["overlap", "misfire", "paused"]), name="skip_span_reason_known"
             ),

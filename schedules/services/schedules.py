@@ -118,9 +118,7 @@ def schedule_enable(*, schedule: Schedule, actor: Actor) -> Schedule:
     row.version += 1
     if row.next_run_at is None:
         row.next_run_at = rule_of(row).next_after(now)
-    row.save(
-        update_fields=["enabled", "paused_reason", "active_from", "version", "next_run_at", "updated_at"]
-    )
+    row.save(update_fields=["enabled", "paused_reason", "active_from", "version", "next_run_at", "updated_at"])
     audit_record(
         actor=actor,
         action="schedule.enable",
@@ -157,8 +155,7 @@ def schedule_delete(*, schedule: Schedule, actor: Actor) -> int:
     now = database_now()
     active = list(Run.objects.active().filter(schedule=row))
     cancelled = sum(
-        lifecycle.run_cancel(run, cause="its schedule was deleted", actor=actor.label, now=now)
-        for run in active
+        lifecycle.run_cancel(run, cause="its schedule was deleted", actor=actor.label, now=now) for run in active
     )
     audit_record(
         actor=actor,
@@ -209,9 +206,7 @@ def _check(schedule: Schedule) -> None:
     try:
         rule = timing.validate(schedule.expression, timezone=schedule.timezone, job_name=schedule.name)
     except timing.ExpressionError as error:
-        raise InvalidInput(
-            str(error), field="timezone" if error.field == "timezone" else "expression"
-        ) from error
+        raise InvalidInput(str(error), field="timezone" if error.field == "timezone" else "expression") from error
     schedule.kind = rule.kind
     if schedule.agent is not None and schedule.agent.organisation_id != schedule.organisation_id:
         raise NotFound("There is no such agent in this organisation.", field="agent")
@@ -234,12 +229,8 @@ def _check_numbers(schedule: Schedule) -> None:
         if value is not None and not low <= value <= high:
             raise InvalidInput(f"{field} must be from {low} to {high}, not {value}.", field=field)
     delays = schedule.retry_delays
-    if not isinstance(delays, list) or not all(
-        isinstance(each, int) and 0 <= each <= longest for each in delays
-    ):
-        raise InvalidInput(
-            "retry_delays is a list of seconds, for example [30, 60, 300].", field="retry_delays"
-        )
+    if not isinstance(delays, list) or not all(isinstance(each, int) and 0 <= each <= longest for each in delays):
+        raise InvalidInput("retry_delays is a list of seconds, for example [30, 60, 300].", field="retry_delays")
 
 
 def _check_choices(schedule: Schedule) -> None:
@@ -286,6 +277,4 @@ def _name_for(organisation: Organisation, display_name: str) -> str:
 def _refuse_unknown(values: Mapping[str, Any]) -> None:
     for field in values:
         if field not in FIELDS:
-            raise InvalidInput(
-                f"A schedule has no field {field!r}. Fields are: {', '.join(FIELDS)}.", field=field
-            )
+            raise InvalidInput(f"A schedule has no field {field!r}. Fields are: {', '.join(FIELDS)}.", field=field)
