@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 if TYPE_CHECKING:
-    from fleet.models import Organisation
+    from fleet.models import Agent, ApiKey, AuditEntry, Member, Organisation  # noqa: F401 - named in strings
 
 
 class OrganisationQuerySet(models.QuerySet["Organisation"]):

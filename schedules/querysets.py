@@ -10,7 +10,7 @@ from django.db.models import Q
 
 if TYPE_CHECKING:
     from fleet.models import Organisation
-    from schedules.models import Schedule
+    from schedules.models import Run, Schedule, SkipSpan  # noqa: F401 - named in strings
 
 ACTIVE = ("queued", "running")
 # A run holds its slots while it runs, while it is admitted, and after its worker was lost until the next attempt
