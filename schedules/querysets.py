@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 
 if TYPE_CHECKING:
     from fleet.models import Organisation
@@ -23,12 +23,21 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
         return self.filter(organisation=organisation)
 
     def due(self, now: datetime) -> Self:
-        """Enabled schedules whose cursor has passed, the latest first to be served first."""
+        """Enabled schedules whose cursor has passed, the longest overdue first."""
         return self.filter(enabled=True, next_run_at__lte=now, organisation__is_active=True).order_by("next_run_at")
 
     def search(self, text: str) -> Self:
         """Those whose name, display name or description holds the text."""
         return self.filter(Q(name__icontains=text) | Q(display_name__icontains=text) | Q(description__icontains=text))
+
+
+    def last_runs(self) -> dict[int, Run]:
+        """The newest run of each of these schedules, by the schedule's primary key: an index look-up each."""
+        from schedules.models import Run  # noqa: PLC0415 - models are defined with these querysets
+
+        newest = Run.objects.filter(schedule=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
+        runs = Run.objects.filter(pk__in=self.order_by().annotate(newest=Subquery(newest)).values("newest"))
+        return {run.schedule_id: run for run in runs if run.schedule_id is not None}
 
 
 class RunQuerySet(models.QuerySet["Run"]):

@@ -76,9 +76,7 @@ def acquire(run_id: int, scopes: list[Scope]) -> Scope | None:
     """
     keys = [EPOCH_KEY, *(scope.key for scope in scopes)]
     try:
-        answer = int(
-            client().evalsha(ACQUIRE_SHA, len(keys), *keys, run_id, *(scope.limit for scope in scopes))
-        )
+        answer = int(client().evalsha(ACQUIRE_SHA, len(keys), *keys, run_id, *(scope.limit for scope in scopes)))
     except NoScriptError as error:
         raise SlotsNotReady from error
     if answer < 0:

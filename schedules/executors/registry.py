@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
-from collections.abc import Iterator
 from functools import cache
-from types import ModuleType
 from typing import Any
 
-from django.apps import apps
-from django.utils.module_loading import module_has_submodule
-
+from fleet.discovery import discover
 from fleet.errors import InvalidInput
 from fleet.names import near
 from schedules.executors.base import Executor
@@ -29,7 +22,7 @@ class DuplicateExecutor(RuntimeError):
 def executors() -> dict[str, Executor[Any]]:
     """All executors by key. Raises :class:`DuplicateExecutor`."""
     found: dict[str, Executor[Any]] = {}
-    for cls in _executor_classes():
+    for cls in discover("executors", Executor):  # type: ignore[type-abstract]
         if cls.key in found:
             raise DuplicateExecutor(f"{cls.key}: both {type(found[cls.key]).__module__} and {cls.__module__}")
         found[cls.key] = cls()
@@ -45,19 +38,3 @@ def executor_of(key: str) -> Executor[Any]:
             field="executor",
         )
     return known[key]
-
-
-def _executor_classes() -> Iterator[type[Executor[Any]]]:
-    for module in _executor_modules():
-        for _, cls in inspect.getmembers(module, inspect.isclass):
-            if issubclass(cls, Executor) and not inspect.isabstract(cls) and cls.__module__ == module.__name__:
-                yield cls
-
-
-def _executor_modules() -> Iterator[ModuleType]:
-    for config in apps.get_app_configs():
-        if not config.module or not module_has_submodule(config.module, "executors"):
-            continue
-        package = importlib.import_module(f"{config.name}.executors")
-        for info in pkgutil.iter_modules(getattr(package, "__path__", [])):
-            yield importlib.import_module(f"{package.__name__}.{info.name}")

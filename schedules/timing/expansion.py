@@ -35,6 +35,4 @@ def expand(fields: list[str]) -> Expansion:
         frozenset(range(spec.low, spec.high + 1)) if column == ["*"] else frozenset(map(int, column))
         for spec, column in zip(SIX_FIELDS, columns, strict=True)
     ]
-    return Expansion(
-        seconds=sets[0], minutes=sets[1], hours=sets[2], days=sets[3], months=sets[4], weekdays=sets[5]
-    )
+    return Expansion(seconds=sets[0], minutes=sets[1], hours=sets[2], days=sets[3], months=sets[4], weekdays=sets[5])

@@ -67,9 +67,7 @@ def plain_text(spec: Field, text: str, *, name_hash: int) -> str:
             plain.append(_plain_term(spec, term))
         except _TermError as problem:
             example = ",".join([*terms[:position], problem.correction, *terms[position + 1 :]])
-            raise ExpressionError(
-                field=spec.name, value=term, reason=problem.reason, example=example
-            ) from None
+            raise ExpressionError(field=spec.name, value=term, reason=problem.reason, example=example) from None
     return ",".join(plain)
 
 

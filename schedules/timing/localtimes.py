@@ -78,8 +78,7 @@ def _date(day: int) -> date:
 @lru_cache(maxsize=1024)
 def _months_of(year: int) -> tuple[tuple[int, int, int], ...]:
     return tuple(
-        (month, date(year, month, 1).toordinal() - _EPOCH_DAY, monthrange(year, month)[1])
-        for month in range(1, 13)
+        (month, date(year, month, 1).toordinal() - _EPOCH_DAY, monthrange(year, month)[1]) for month in range(1, 13)
     )
 
 
@@ -104,9 +103,7 @@ def local_times(
     )
 
 
-def _either(
-    days: Iterable[int] | None, weekdays: Iterable[int] | None
-) -> tuple[frozenset[int], frozenset[int]]:
+def _either(days: Iterable[int] | None, weekdays: Iterable[int] | None) -> tuple[frozenset[int], frozenset[int]]:
     """The two sets of which a day must be in one: crontab(5)'s rule with the unrestricted cases folded in."""
     if weekdays is None:
         return (frozenset(), _EVERY_WEEKDAY) if days is None else (frozenset(days), frozenset())

@@ -30,9 +30,7 @@ _HOURS = 24
 _PREFIX = re.compile(r"(?:CRON_)?TZ=(\S*)\s*(.*)", re.DOTALL)
 
 
-def parse(
-    expression: str, *, timezone: str = "UTC", job_name: str = "", anchor: datetime | None = None
-) -> Rule:
+def parse(expression: str, *, timezone: str = "UTC", job_name: str = "", anchor: datetime | None = None) -> Rule:
     """The rule of an expression; ExpressionError says what is wrong with it.
 
     A date that never comes is let through (it answers no fires): `validate` refuses it. `anchor` counts
@@ -150,7 +148,5 @@ def _sound(example: str) -> str:
 
 def _refuse_count(fields: list[str]) -> NoReturn:
     count = f"has {len(fields)} fields" if fields else "is empty"
-    reason = (
-        f"{count}; cron has five (minute, hour, day of month, month, day of week) or six with seconds first"
-    )
+    reason = f"{count}; cron has five (minute, hour, day of month, month, day of week) or six with seconds first"
     raise ExpressionError(field="expression", value=" ".join(fields), reason=reason, example=_EXAMPLE)
