@@ -30,7 +30,6 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
         """Those whose name, display name or description holds the text."""
         return self.filter(Q(name__icontains=text) | Q(display_name__icontains=text) | Q(description__icontains=text))
 
-
     def last_runs(self) -> dict[int, Run]:
         """The newest run of each of these schedules, by the schedule's primary key: an index look-up each."""
         from schedules.models import Run  # noqa: PLC0415 - models are defined with these querysets

@@ -4,21 +4,12 @@ import difflib
 import re
 from datetime import UTC, datetime, timedelta
 
+from schedules.timing.cronfields import SHORTHANDS
 from schedules.timing.durations import duration_seconds
 from schedules.timing.errors import ExpressionError
 from schedules.timing.rules import IntervalRule, ManualRule, OnceRule, Rule
 from schedules.timing.spans import EPOCH
 
-SHORTHANDS = {
-    "@yearly": "0 0 0 1 1 *",
-    "@annually": "0 0 0 1 1 *",
-    "@monthly": "0 0 0 1 * *",
-    "@weekly": "0 0 0 * * 0",
-    "@daily": "0 0 0 * * *",
-    "@midnight": "0 0 0 * * *",
-    "@hourly": "0 0 * * * *",
-    "@minutely": "0 * * * * *",
-}
 _EXAMPLES = {"@every": "@every 1h30m", "@at": "@at 2026-03-01T02:00:00Z", "@reboot": "@hourly"}
 _NAMES = ["@manually", "@every", "@at", *SHORTHANDS]
 _RFC3339 = re.compile(

@@ -4,29 +4,17 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NoReturn
 
-from schedules.timing.descriptors import SHORTHANDS, descriptor_rule
+from schedules.timing.cronfields import EXAMPLE, SHORTHANDS, cron_fields
+from schedules.timing.descriptors import descriptor_rule
 from schedules.timing.durations import duration_text
 from schedules.timing.errors import ExpressionError
-from schedules.timing.expansion import expand
-from schedules.timing.fields import (
-    FIVE_FIELDS,
-    SIX_FIELDS,
-    Field,
-    is_unrestricted,
-    name_hash,
-    plain_text,
-    recurs,
-)
 from schedules.timing.localtimes import local_times
 from schedules.timing.rules import CronRule, IntervalRule, OnceRule, Rule, aware
 from schedules.timing.zones import check_timezone
 
 LONGEST_INTERVAL = 366 * 24 * 3600  # seconds
 _LONGEST_TEXT = 500
-_EXAMPLE = "0 2 * * *"
-_HOURS = 24
 _PREFIX = re.compile(r"(?:CRON_)?TZ=(\S*)\s*(.*)", re.DOTALL)
 
 
@@ -81,7 +69,7 @@ def _whole_second(anchor: datetime) -> datetime:
 def _parsed(expression: str, timezone: str, job_name: str) -> Rule:
     if len(expression) > _LONGEST_TEXT:
         reason = f"is longer than {_LONGEST_TEXT} characters"
-        raise ExpressionError(field="expression", value=expression, reason=reason, example=_EXAMPLE)
+        raise ExpressionError(field="expression", value=expression, reason=reason, example=EXAMPLE)
     text, zone = _without_prefix(" ".join(expression.split()), timezone)
     if not text.startswith("@"):
         return _cron_rule(text, zone, job_name)
@@ -98,55 +86,19 @@ def _without_prefix(text: str, timezone: str) -> tuple[str, str]:
 
 
 def _cron_rule(text: str, timezone: str, job_name: str) -> CronRule:
-    fields = SHORTHANDS.get(text, text).split()
-    plain = _plain_fields(fields, job_name)
-    sets = expand(plain)
-    every_hour = len(sets.hours) == _HOURS
+    fields = cron_fields(text, job_name=job_name)
+    times = local_times(
+        seconds=fields.sets.seconds,
+        minutes=fields.sets.minutes,
+        hours=fields.sets.hours,
+        days=fields.days,
+        months=fields.sets.months,
+        weekdays=fields.weekdays,
+    )
     return CronRule(
         expression=text,
         timezone=timezone,
-        times=local_times(
-            seconds=sets.seconds,
-            minutes=sets.minutes,
-            hours=sets.hours,
-            days=None if is_unrestricted(plain[3]) else sets.days,
-            months=sets.months,
-            weekdays=None if is_unrestricted(plain[5]) else sets.weekdays,
-        ),
-        catches_up=not every_hour,
-        repeats=every_hour or recurs(plain[0]) or recurs(plain[1]),
+        times=times,
+        catches_up=not fields.every_hour,
+        repeats=fields.every_hour or fields.recurs_in_hour,
     )
-
-
-def _plain_fields(fields: list[str], job_name: str) -> list[str]:
-    """Six fields in plain form; five get the second 0."""
-    specs = {len(SIX_FIELDS): SIX_FIELDS, len(FIVE_FIELDS): FIVE_FIELDS}.get(len(fields))
-    if specs is None:
-        _refuse_count(fields)
-    hashed = name_hash(job_name)
-    plain = [_plain_field(fields, position, spec, hashed) for position, spec in enumerate(specs)]
-    return plain if specs is SIX_FIELDS else ["0", *plain]
-
-
-def _plain_field(fields: list[str], position: int, spec: Field, hashed: int) -> str:
-    try:
-        return plain_text(spec, fields[position], name_hash=hashed)
-    except ExpressionError as problem:
-        whole = " ".join([*fields[:position], problem.example, *fields[position + 1 :]])
-        raise ExpressionError(
-            field=problem.field, value=problem.value, reason=problem.reason, example=_sound(whole)
-        ) from None
-
-
-def _sound(example: str) -> str:
-    """The corrected text when it is right as a whole, else one that surely is."""
-    try:
-        return _parsed(example, "UTC", "").expression
-    except ExpressionError:
-        return _EXAMPLE
-
-
-def _refuse_count(fields: list[str]) -> NoReturn:
-    count = f"has {len(fields)} fields" if fields else "is empty"
-    reason = f"{count}; cron has five (minute, hour, day of month, month, day of week) or six with seconds first"
-    raise ExpressionError(field="expression", value=" ".join(fields), reason=reason, example=_EXAMPLE)
