@@ -13,6 +13,8 @@ from typing import Any
 
 import environ
 
+# Importing it pins time-zone data to the tzdata package: before any app lists the zones of the host.
+import schedules.timing.zones  # noqa: F401
 from backups.archive.settings import S3Settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent

@@ -12,8 +12,8 @@ SHORTEST_SECRET = 6
 _SHAPES = re.compile(
     r"""
     (?P<key>\bAKIA[0-9A-Z]{16}\b|\bwb_[0-9a-f]{8}_[\w-]{20,}|\bsk-[\w-]{16,}|\bgh[pousr]_\w{20,})
-    |(?P<named>(?i:\b(?:password|passwd|secret|token|api[_-]?key|secret_access_key|authorization)\b["']?\s*[:=]\s*
-       (?:bearer\s+|basic\s+)?["']?))(?P<value>[^\s"',;&]{4,})
+    |(?P<named>(?i:\b[\w-]*(?:password|passwd|secret|token|api[_-]?key|secret_access_key|authorization)\b["']?\s*[:=]\s*
+       (?:bearer\s+|basic\s+)?["']?))(?P<value>(?!\d+\b)[^\s"',;&]{4,})
     |(?P<scheme>(?i:\bbearer\s+))(?P<bearer>[\w.~+/-]{12,}=*)
     |(?P<url>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)(?P<password>[^\s@/]+)(?=@)
     """,

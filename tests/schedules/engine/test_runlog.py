@@ -114,6 +114,7 @@ def test_an_empty_flush_writes_nothing(run: Run) -> None:
         ('{"api_key": "abcd1234"}', '{"api_key": "[redacted]"}'),
         ("postgres://me:hunter22@db/x", "postgres://me:[redacted]@db/x"),
         ("AKIAABCDEFGHIJKLMNOP", "[redacted]"),
+        ("tokens: 40321, max_token: 4096", "tokens: 40321, max_token: 4096"),
         ("the token of my affection", "the token of my affection"),
         ("S3_SECRET_ACCESS_KEY=abc/def+ghi", "S3_SECRET_ACCESS_KEY=[redacted]"),
     ],
