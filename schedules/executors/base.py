@@ -142,5 +142,12 @@ class Executor(ABC, Generic[P]):
     def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
         """End what a former attempt left outside. Idempotent; raises when the former work still runs."""
 
+    def container_named(self, payload: P) -> str:  # noqa: ARG002 - an executor that names one overrides this
+        """The container that the payload names, if any: whose container it is tells the agent.
+
+        Raises ``ValueError`` with the way out when the payload can't be read.
+        """
+        return ""
+
     def check_payload(self, payload: P, *, agent: AgentView | None) -> None:
         """Refuse, when a schedule is saved, what could never run. Raises ``ValueError`` with the way out."""

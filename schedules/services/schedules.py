@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -68,7 +68,7 @@ def schedule_create(
         **values,
     )
     _check(schedule)
-    schedule.next_run_at = rule_of(schedule).next_after(now) if enabled else None
+    schedule.next_run_at = _first_fire(schedule, now)
     _save(schedule)
     audit_record(
         actor=actor,
@@ -181,24 +181,42 @@ def schedule_named(organisation: Organisation, name: str) -> Schedule:
     return schedule
 
 
-def check_payload(*, executor_key: str, payload: Mapping[str, Any], agent: Agent | None) -> dict[str, Any]:
-    """The payload as its executor will read it. Raises :class:`InvalidInput` that names the field in it."""
-    executor = executor_of(executor_key)
-    if executor.needs_agent and agent is None:
-        raise InvalidInput(
-            f"{executor_key} works on an agent: name one with --agent. `manage.py agent ls` lists them.",
-            field="agent",
-        )
+def check_payload(schedule: Schedule) -> None:
+    """Let the executor read the payload and judge it. Raises :class:`InvalidInput` that names the field in it.
+
+    A payload that names a container sets the agent whose container it is, unless an agent was named.
+    """
+    executor = executor_of(schedule.executor)
     try:
-        parsed = executor.payload_model.model_validate(dict(payload))
-        executor.check_payload(parsed, agent=agent_view(agent) if agent else None)
+        payload = executor.payload_model.model_validate(schedule.payload)
+        if schedule.agent is None and (container := executor.container_named(payload)):
+            schedule.agent = _agent_of(schedule.organisation, container)
+        if executor.needs_agent and schedule.agent is None:
+            raise InvalidInput(
+                f"{executor.key} works on an agent: name one (--agent). `manage.py agent ls` lists them.",
+                field="agent",
+            )
+        executor.check_payload(payload, agent=agent_view(schedule.agent) if schedule.agent else None)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["payload", *(str(part) for part in first["loc"])])
         raise InvalidInput(f"{where}: {first['msg'].removeprefix('Value error, ')}", field=where) from error
     except ValueError as error:
         raise InvalidInput(str(error), field="payload") from error
-    return dict(payload)
+
+
+def _agent_of(organisation: Organisation, container: str) -> Agent:
+    agents = Agent.objects.of(organisation).exclude(container_name="")
+    agent = agents.filter(container_name=container).first()
+    if agent is None:
+        known = list(agents.values_list("container_name", flat=True))
+        raise InvalidInput(
+            f"No agent of {organisation} has a container named {container!r}.{near(container, known)} "
+            f"Known containers: {', '.join(known) or 'none'}. "
+            f"Add one: manage.py agent add {container.lower()} --container {container}",
+            field="payload",
+        )
+    return agent
 
 
 def _check(schedule: Schedule) -> None:
@@ -207,10 +225,10 @@ def _check(schedule: Schedule) -> None:
         rule = timing.validate(schedule.expression, timezone=schedule.timezone, job_name=schedule.name)
     except timing.ExpressionError as error:
         raise InvalidInput(str(error), field="timezone" if error.field == "timezone" else "expression") from error
-    schedule.kind = rule.kind
+    schedule.kind = Schedule.Kind(rule.kind)
     if schedule.agent is not None and schedule.agent.organisation_id != schedule.organisation_id:
         raise NotFound("There is no such agent in this organisation.", field="agent")
-    check_payload(executor_key=schedule.executor, payload=schedule.payload, agent=schedule.agent)
+    check_payload(schedule)
     _check_numbers(schedule)
     _check_choices(schedule)
 
@@ -243,7 +261,16 @@ def _check_choices(schedule: Schedule) -> None:
 def _replan(schedule: Schedule) -> None:
     now = database_now()
     schedule.anchor_at = now.replace(microsecond=0)
-    schedule.next_run_at = rule_of(schedule).next_after(now) if schedule.enabled else None
+    schedule.next_run_at = _first_fire(schedule, now)
+
+
+def _first_fire(schedule: Schedule, now: datetime) -> datetime | None:
+    first = rule_of(schedule).next_after(now)
+    if first is None and schedule.kind == Schedule.Kind.ONCE:
+        raise InvalidInput(
+            f"{schedule.expression!r} lies in the past: it would never fire. Name a time to come.", field="expression"
+        )
+    return first if schedule.enabled else None
 
 
 def _locked(schedule: Schedule) -> Schedule:

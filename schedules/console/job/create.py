@@ -8,12 +8,9 @@ from typing import Any
 
 from fleet.console import Exit, Screen, Subcommand
 from fleet.errors import InvalidInput
-from fleet.models import Agent, Organisation
-from fleet.names import near
 from fleet.services.agents import agent_named
 from schedules import timing
 from schedules.console.words import fires_text
-from schedules.executors.container_command import container_of
 from schedules.services.schedules import schedule_create
 
 # What the SOP calls the executor of a command in a container.
@@ -51,7 +48,6 @@ class Create(Subcommand):
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         organisation = self.organisation(options)
         executor = COMMAND if options["executor"] == BACKGROUND else options["executor"]
-        payload = _payload(executor, options)
         schedule = schedule_create(
             organisation=organisation,
             actor=self.actor(),
@@ -60,8 +56,8 @@ class Create(Subcommand):
             expression=options["schedule"],
             timezone=options["timezone"],
             executor=executor,
-            payload=payload,
-            agent=_agent(organisation, executor, payload, options["agent"]),
+            payload=_payload(executor, options),
+            agent=agent_named(organisation, options["agent"]) if options["agent"] else None,
             timeout_seconds=options["timeout"],
             max_retries=options["retries"],
             **_concurrency(options["concurrency"]),
@@ -97,29 +93,6 @@ def _json(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput("--payload is a JSON object, for example '{\"keep\": 5}'.", field="payload")
     return value
-
-
-def _agent(organisation: Organisation, executor: str, payload: dict[str, Any], named: str | None) -> Agent | None:
-    """The agent that ``--agent`` names, else the one whose container the command names."""
-    if named:
-        return agent_named(organisation, named)
-    if executor != COMMAND or not isinstance(payload.get("command"), str):
-        return None
-    try:
-        container = container_of(payload["command"])
-    except ValueError as error:
-        raise InvalidInput(str(error), field="command") from error
-    agents = Agent.objects.of(organisation).exclude(container_name="")
-    agent = agents.filter(container_name=container).first()
-    if agent is None:
-        known = list(agents.values_list("container_name", flat=True))
-        raise InvalidInput(
-            f"No agent of {organisation} has a container named {container!r}.{near(container, known)} "
-            f"Known containers: {', '.join(known) or 'none'}. "
-            f"Add one: manage.py agent add {container.lower()} --container {container}",
-            field="command",
-        )
-    return agent
 
 
 def _concurrency(choice: str) -> dict[str, Any]:

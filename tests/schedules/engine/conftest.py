@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,7 +45,7 @@ def make_schedule(organisation: Organisation) -> Callable[..., Schedule]:
 
 
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int, str]]]:
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, str]]:
     """What went to the broker: (run, attempt, token). The broker itself is met in tests/acceptance."""
     from schedules.engine import admission, rescue
 
@@ -56,7 +56,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int, 
 
     monkeypatch.setattr(admission.publishing, "publish", publish)
     monkeypatch.setattr(rescue.publishing, "publish", publish)
-    yield sent
+    return sent
 
 
 def at(text: str) -> datetime:

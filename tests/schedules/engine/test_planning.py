@@ -122,9 +122,7 @@ def test_fires_while_it_was_off_are_paused_not_missed(hourly: Schedule) -> None:
 def test_overlap_skip_and_queue(make_schedule: Make) -> None:
     plans = {}
     for policy in ("skip", "queue_one", "queue_all"):
-        plans[policy] = make_schedule(
-            policy, "*/10 * * * * *", overlap=policy, next_run_at=START, active_from=START
-        )
+        plans[policy] = make_schedule(policy, "*/10 * * * * *", overlap=policy, next_run_at=START, active_from=START)
     for seconds in (0, 10, 20):
         plan_due(START + timedelta(seconds=seconds))
     assert [len(fires(plans[policy])) for policy in ("skip", "queue_one", "queue_all")] == [1, 2, 3]
@@ -169,7 +167,11 @@ def test_once_fires_once(make_schedule: Make) -> None:
 
 def test_an_interval_counts_from_its_anchor_whenever_beat_looks(make_schedule: Make) -> None:
     every = make_schedule(
-        "every", "@every 90s", overlap="queue_all", anchor_at=START, active_from=START,
+        "every",
+        "@every 90s",
+        overlap="queue_all",
+        anchor_at=START,
+        active_from=START,
         next_run_at=START + timedelta(seconds=90),
     )
     for late in (91, 200, 275):

@@ -43,9 +43,7 @@ def running(make_schedule: Make) -> Run:
     run.job_run_id, run.trigger = "m1-rescued", Run.Trigger.MANUAL
     lifecycle.runs_insert([run], cause="test")
     lifecycle.runs_admit([run], now=database_now())
-    claimed = lifecycle.run_claim(
-        run_id=run.pk, attempt=1, token=run.admission_token, worker="w:1", now=database_now()
-    )
+    claimed = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w:1", now=database_now())
     assert claimed is not None
     return claimed
 
