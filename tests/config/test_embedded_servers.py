@@ -15,8 +15,8 @@ import pytest
 import redis
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from processes import until
-from servers import missing
+from tests.config.processes import until
+from tests.servers import missing
 
 from config.watch import redis_server, s3_server
 from config.watch.child import Child, spawn

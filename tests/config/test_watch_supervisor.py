@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from processes import alive, pids, until
+from tests.config.processes import alive, pids, until
 
 from config.watch import leftovers
 from config.watch.child import MARKER
