@@ -40,7 +40,7 @@ class ExecutorError(Exception):
         self.retryable = retryable
 
 
-class Stopped(Exception):  # noqa: N818 - a signal, not an error
+class Stopped(Exception):
     """Raised by ``context.check()``: the run was cancelled, passed its deadline, or lost its lease."""
 
 
@@ -139,8 +139,8 @@ class Executor(ABC, Generic[P]):
         is recorded as ``executor_error`` and retried.
         """
 
-    def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:  # noqa: B027
+    def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
         """End what a former attempt left outside. Idempotent; raises when the former work still runs."""
 
-    def check_payload(self, payload: P, *, agent: AgentView | None) -> None:  # noqa: B027
+    def check_payload(self, payload: P, *, agent: AgentView | None) -> None:
         """Refuse, when a schedule is saved, what could never run. Raises ``ValueError`` with the way out."""

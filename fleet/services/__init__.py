@@ -1,0 +1,1 @@
+"""What may be done to the fleet. Each function is one durable transaction with its audit row."""

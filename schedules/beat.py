@@ -1,0 +1,144 @@
+"""The beat: planning inside the tick of django-celery-beat's scheduler, which keeps the housekeeping entries.
+
+Of several beats the one with the lease plans and fires housekeeping; the others stand by and take over when it
+expires. A tick plans first, then admits, then rescues, then fires housekeeping; it never sleeps longer than
+``tick_seconds``, since a sleep can't be interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import F, Q
+from django_celery_beat.models import PeriodicTask
+from django_celery_beat.schedulers import DatabaseScheduler
+
+from schedules.engine.admission import admit_waiting
+from schedules.engine.clock import database_now
+from schedules.engine.leader import Leadership
+from schedules.engine.planning import BATCH, plan_due
+from schedules.engine.publishing import BrokerUnreachable
+from schedules.engine.rescue import Rescue
+from schedules.engine.slots import RedisError, SlotsNotReady
+
+logger = logging.getLogger(__name__)
+
+# How long planning may go on in one tick before admission gets its turn.
+PLANNING_SECONDS = 1.0
+RESCUE_SECONDS = 1.0
+
+
+class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
+    """``celery -A config beat`` with this scheduler is a watch that plans."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._leadership = Leadership()
+        self._rescue = Rescue()
+        self._leads = self._won = False
+        self._lease_checked = self._rescued = 0.0
+        super().__init__(*args, **kwargs)
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """One round. Never raises: an outage is waited out, and what it left is rescued afterwards."""
+        limit: float = settings.WATCHBILL.tick_seconds
+        try:
+            if not self._lead():
+                return limit
+            busy = self._plan()
+            self._step("admission", lambda: admit_waiting(database_now()))
+            if time.monotonic() - self._rescued >= RESCUE_SECONDS:
+                self._rescued = time.monotonic()
+                self._sweep()
+            wait = float(super().tick(*args, **kwargs))
+        except (DatabaseError, InterfaceError) as error:
+            self._lost_database(error)
+            return limit
+        return 0 if busy else max(0.0, min(wait, limit))
+
+    def close(self) -> None:
+        """A beat that ends in order lets the stand-by take over at once."""
+        try:
+            super().close()
+            self._leadership.resign()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("the lease was not given back, it expires: %s", error)
+
+    @property
+    def producer(self) -> None:
+        """None: publish through the app's pool, which fails fast. Celery's own waits for Redis, for minutes."""
+        return
+
+    def update_from_dict(self, mapping: dict[str, Any]) -> None:
+        """Install the housekeeping entries that are missing; those that are there may have been edited."""
+        known = set(PeriodicTask.objects.filter(name__in=mapping).values_list("name", flat=True))
+        super().update_from_dict({name: entry for name, entry in mapping.items() if name not in known})
+
+    def reserve(self, entry: Any) -> Any:
+        """Take a due entry for this beat: a compare-and-set on when it last ran, before anything is sent."""
+        previous = entry.last_run_at
+        following = super().reserve(entry)
+        unchanged = Q(last_run_at=previous) | Q(last_run_at=None)
+        self._won = bool(
+            PeriodicTask.objects.filter(unchanged, pk=entry.model.pk).update(
+                last_run_at=following.last_run_at, total_run_count=F("total_run_count") + 1
+            )
+        )
+        self._dirty.discard(following.name)
+        return following
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Send a housekeeping task, unless another beat fired it."""
+        if self._won:
+            super().apply_entry(entry, producer=producer)
+        else:
+            logger.info("housekeeping %s was fired by another beat", entry.name)
+
+    def _lead(self) -> bool:
+        """Whether this beat leads. The lease is renewed at a third of its length."""
+        if self._leads and time.monotonic() - self._lease_checked < settings.WATCHBILL.leader_seconds / 3:
+            return True
+        asked = time.monotonic()
+        leads = self._leadership.hold()
+        if leads and not self._leads:
+            logger.info("this beat leads now: %s", self._leadership.holder)
+            self._take_over()
+        self._leads, self._lease_checked = leads, asked
+        return leads
+
+    def _take_over(self) -> None:
+        """What the former leader fired is in the database; what we remember is stale."""
+        self._rescue.forget()
+        self._dirty.clear()
+        self._schedule = self.all_as_schedule()
+        self._heap = None
+
+    def _plan(self) -> bool:
+        """Plan what is due, for about a second at most. Returns whether more is due."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < PLANNING_SECONDS:
+            if len(plan_due(database_now())) < BATCH:
+                return False
+        return True
+
+    def _sweep(self) -> None:
+        self._step("lost leases", lambda: self._rescue.lost_leases(database_now()))
+        self._step("slots", self._rescue.slots)
+        self._step("unclaimed", lambda: self._rescue.unclaimed(database_now()))
+
+    def _step(self, name: str, work: Callable[[], object]) -> None:
+        """One phase: when Redis is away the others go on, and this one is tried again in the next tick."""
+        try:
+            work()
+        except (RedisError, SlotsNotReady, BrokerUnreachable) as error:
+            logger.warning("%s waits for Redis: %s", name, error)
+
+    def _lost_database(self, error: Exception) -> None:
+        logger.warning("the database can't be reached, the watch goes on when it is back: %s", error)
+        self._leads = False
+        self._rescue.forget()
+        connection.close()

@@ -1,0 +1,59 @@
+"""``job run``: run a job now, and with ``--wait`` see it through."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from fleet.console import Exit, Screen, Subcommand
+from schedules.console.log import show_new_lines
+from schedules.console.words import outcome_text, state_text
+from schedules.models import Run
+from schedules.services.runs import run_now
+from schedules.services.schedules import schedule_named
+
+POLL_SECONDS = 0.2
+OUTCOMES = {Run.Status.SUCCESS: Exit.DONE, Run.Status.SKIPPED: Exit.SKIPPED}
+
+
+class RunNow(Subcommand):
+    name = "run"
+    help = "Run a job now, whatever its timing. Exit code with --wait: 0 success, 1 failed, 3 skipped."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("job", metavar="NAME")
+        parser.add_argument("--wait", action="store_true", help="wait for its end and show its log as it comes")
+
+    def run(self, options: dict[str, Any], screen: Screen) -> int:
+        schedule = schedule_named(self.organisation(options), options["job"])
+        requested = run_now(schedule=schedule, actor=self.actor())
+        screen.data(requested.run.job_run_id)
+        if requested.note:
+            screen.say(requested.note)
+        if options["wait"]:
+            return wait_for(requested.run, screen)
+        screen.say(f"Watch it: manage.py job logs {schedule.name} --last --follow")
+        return Exit.DONE
+
+
+def wait_for(run: Run, screen: Screen) -> int:
+    """Show log and states until the run is over. Ctrl-C ends the watching, not the run."""
+    cursor, said = "", ""
+    while True:
+        # The state first: what it logged before its end is then there to read.
+        run.refresh_from_db()
+        cursor = show_new_lines(run, cursor, screen)
+        if run.is_over:
+            break
+        if (state := _plain(run)) != said:
+            screen.say(f"{run.job_run_id}: {state_text(run)}")
+            said = state
+        time.sleep(POLL_SECONDS)
+    screen.say(f"{run.job_run_id}: {run.get_status_display()}. {outcome_text(run)}".strip())
+    return OUTCOMES.get(Run.Status(run.status), Exit.FAILURE)
+
+
+def _plain(run: Run) -> str:
+    """What tells one state from the next, without the countdown in its words."""
+    return f"{run.status} {run.attempt} {bool(run.admission_token)}"

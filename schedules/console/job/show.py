@@ -1,0 +1,78 @@
+"""``job show``: everything about one job."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from itertools import islice
+from typing import Any
+
+from django.utils import timezone
+
+from fleet.console import Exit, Screen, Subcommand
+from schedules import timing
+from schedules.console.job.listing import schedule_json
+from schedules.console.words import clock, fires_text, outcome_text, span, state_text
+from schedules.engine.planning import rule_of
+from schedules.models import Run, Schedule
+from schedules.services.schedules import schedule_named
+
+SHOWN = 5
+
+
+class Show(Subcommand):
+    name = "show"
+    help = "Show a job: settings, next fires, last run."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("job", metavar="NAME")
+        parser.add_argument("--json", action="store_true")
+
+    def run(self, options: dict[str, Any], screen: Screen) -> int:
+        schedule = schedule_named(self.organisation(options), options["job"])
+        last = Run.objects.filter(schedule=schedule).first()
+        if options["json"]:
+            screen.json(schedule_json(schedule, last) | {"next_fires": [each.isoformat() for each in _fires(schedule)]})
+        else:
+            screen.fields(_fields(schedule, last))
+        return Exit.DONE
+
+
+def _fires(schedule: Schedule) -> list[Any]:
+    if not schedule.enabled:
+        return []
+    rule, moment, fires = rule_of(schedule), timezone.now(), []
+    for _ in range(SHOWN):
+        following = rule.next_after(moment)
+        if following is None:
+            break
+        fires.append(following)
+        moment = following
+    return fires
+
+
+def _fields(schedule: Schedule, last: Run | None) -> dict[str, str]:
+    retries = "as the executor recommends" if schedule.max_retries is None else str(schedule.max_retries)
+    fields = {
+        "name": schedule.name,
+        "display name": schedule.display_name,
+        "schedule": f"{schedule.expression}   {timing.describe(schedule.expression, timezone=schedule.timezone)}",
+        "state": fires_text(schedule),
+        "then": ", ".join(clock(each, schedule.timezone) for each in islice(_fires(schedule), 1, None)) or "–",
+        "agent": schedule.agent.slug if schedule.agent else "–",
+        "executor": schedule.executor,
+        "payload": json.dumps(schedule.payload, ensure_ascii=False),
+        "time limit": span(schedule.timeout_seconds),
+        "retries": retries,
+        "at once": str(schedule.max_concurrent_runs),
+        "overlap": schedule.get_overlap_display(),
+        "missed fires": f"{schedule.get_misfire_display()}, up to {span(schedule.catchup_seconds)} late",
+        "created by": schedule.created_by,
+        "last run": "never",
+    }
+    if last:
+        fields["last run"] = f"{last.job_run_id}, {state_text(last)}, {clock(last.started_at)}"
+        fields["outcome"] = outcome_text(last) or "–"
+    if schedule.description:
+        fields["description"] = schedule.description
+    return fields

@@ -1,0 +1,26 @@
+"""The engine's connection to Redis: one client a process, and short timeouts, so that a tick never hangs."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from django.conf import settings
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+TIMEOUT_SECONDS = 0.8
+
+
+def client() -> Redis:
+    """This process's client; a fork gets its own, since a shared socket mixes answers."""
+    return _client(os.getpid(), settings.WATCHBILL.redis_url)
+
+
+@cache
+def _client(_pid: int, url: str) -> Redis:
+    options = {"socket_timeout": TIMEOUT_SECONDS, "retry": Retry(NoBackoff(), 0)}
+    if not url.startswith("unix:"):
+        options["socket_connect_timeout"] = TIMEOUT_SECONDS
+    return Redis.from_url(url, **options)

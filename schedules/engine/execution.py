@@ -1,0 +1,180 @@
+"""What a worker does with a message: claim, reap the former attempt, execute, finish, let the next one in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from pydantic import ValidationError
+
+from schedules.engine import admission, lifecycle, slots
+from schedules.engine.attempt import Attempt
+from schedules.engine.clock import database_now
+from schedules.engine.keeper import keeper
+from schedules.engine.lifecycle import Outcome
+from schedules.engine.redaction import Redactor
+from schedules.engine.secrets import known_secrets
+from schedules.executors.base import Executor, ExecutorError, Stopped
+from schedules.executors.registry import executors
+from schedules.models import Run
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# A worker that dies again and again on the same run is more likely killed by it than unlucky.
+LOST_LIMIT = 5
+
+
+def execute(*, run_id: int, attempt: int, token: str) -> None:
+    """Handle one message. A message whose token is void (redelivered, retried, cancelled) is dropped."""
+    now = database_now()
+    run = lifecycle.run_claim(run_id=run_id, attempt=attempt, token=token, worker=worker_name(), now=now)
+    if run is None:
+        logger.info("message for run %s attempt %s dropped: its token is void", run_id, attempt)
+        return
+    if not _hold_slots(run):
+        return
+    work = Attempt(run, redact=_redactor(run), log_limit_bytes=settings.WATCHBILL.log_limit_bytes)
+    with keeper().attending(work):
+        outcome = _perform(work)
+        _insist(work.runlog.close, work)
+        finished = _insist(lambda: lifecycle.run_finish(run, outcome, now=database_now()), work)
+    if finished is None:
+        logger.warning("run %s: the attempt had lost its claim; what it did is not recorded", run.job_run_id)
+        return
+    _let_next_in(run)
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _redactor(run: Run) -> Redactor:
+    return Redactor(known_secrets(run.agent.secret_refs if run.agent else {}))
+
+
+def _hold_slots(run: Run) -> bool:
+    """Take the slots once more: after a flushed Redis they may be gone. Without them the run goes back."""
+    try:
+        full = slots.acquire(run.pk, slots.scopes_of(run))
+        cause = f"{full.name} is at its limit of {full.limit}" if full else ""
+    except slots.SlotsNotReady:
+        cause = "the slots are being rebuilt"
+    except slots.RedisError:
+        cause = "Redis can't be reached"
+    if cause:
+        lifecycle.run_give_back(run, cause=cause, now=database_now())
+    return not cause
+
+
+def _perform(work: Attempt) -> Outcome:
+    executor = executors().get(work.run.executor)
+    if executor is None:
+        return _failed("executor_unknown", f"No executor named {work.run.executor!r} is installed here.")
+    try:
+        _reap(executor, work)
+        if early := _ends_unexecuted(work, executor):
+            return early
+        return Outcome(status="success", result=executor.execute(_payload(executor, work), work))
+    except Exception as error:  # noqa: BLE001 - whatever an executor raises ends its run, never the worker
+        if work.stop_reason or isinstance(error, Stopped):
+            return _stopped(work)
+        return _failure(work, error)
+
+
+def _failure(work: Attempt, error: Exception) -> Outcome:
+    if isinstance(error, ExecutorError):
+        return _fail(work, error.code, str(error), retryable=error.retryable)
+    if isinstance(error, ValidationError):
+        return _fail(work, "payload_invalid", _first_problem(error), retryable=False)
+    logger.error("run %s: %s raised", work.job_run_id, work.run.executor, exc_info=error)
+    return _fail(work, "executor_error", f"{type(error).__name__}: {error}", retryable=True)
+
+
+def _reap(executor: Executor[Any], work: Attempt) -> None:
+    """End what a lost attempt left outside, before anything else may happen."""
+    if not work.run.handle:
+        return
+    executor.reap(work.run.handle, work)
+    work.log(f"What attempt {work.attempt - 1} had left running was ended.")
+    lifecycle.run_note(work.run, kind="reaped", cause="the former attempt's work was ended", now=database_now())
+    work.record_handle({})
+
+
+def _ends_unexecuted(work: Attempt, executor: Executor[Any]) -> Outcome | None:
+    run = work.run
+    if run.ending == "timeout":
+        return Outcome(status="timeout", error_code="timeout", error_message=_deadline_text(run))
+    if run.cancel_requested_at:
+        return Outcome(status="cancelled", error_code="cancelled", error_message="Cancelled.")
+    if run.lost_attempts and executor.on_lost == "fail":
+        return _failed("worker_lost", "The worker was lost, and this work must not be repeated by itself.")
+    if run.lost_attempts > LOST_LIMIT:
+        return _failed("worker_lost", f"{run.lost_attempts} workers were lost over this run; look at their logs.")
+    return None
+
+
+def _payload(executor: Executor[Any], work: Attempt) -> Any:
+    return executor.payload_model.model_validate(work.run.payload)
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "payload"
+    return f"The payload is not valid any more: {where}: {first['msg']}. Edit the schedule's payload."
+
+
+def _fail(work: Attempt, code: str, message: str, *, retryable: bool) -> Outcome:
+    text = work.redact(message)
+    work.log(text)
+    return Outcome(status="failed", error_code=code, error_message=text, retryable=retryable)
+
+
+def _failed(code: str, message: str) -> Outcome:
+    return Outcome(status="failed", error_code=code, error_message=message)
+
+
+def _stopped(work: Attempt) -> Outcome:
+    reason = work.stop_reason or "cancelled"
+    if reason == "timeout":
+        text = _deadline_text(work.run)
+        work.log(text)
+        return Outcome(status="timeout", error_code="timeout", error_message=text, retryable=True)
+    if reason == "cancelled":
+        work.log("Cancelled; the work was ended.")
+        return Outcome(status="cancelled", error_code="cancelled", error_message="Cancelled while it ran.")
+    return Outcome(status="failed", error_code=reason, error_message="The lease was lost.", retryable=True)
+
+
+def _deadline_text(run: Run) -> str:
+    return f"Ended after its time limit of {run.timeout_seconds} s (--timeout, or the schedule's timeout)."
+
+
+def _insist(step: Callable[[], T], work: Attempt) -> T | None:
+    """Do it although the database may be away for a while; give up when the lease must be gone."""
+    while True:
+        try:
+            return step()
+        except (DatabaseError, InterfaceError) as error:
+            if time.monotonic() - work.renewed > settings.WATCHBILL.lease_seconds:
+                logger.error("run %s: its end can't be recorded: %s", work.job_run_id, error)  # noqa: TRY400
+                return None
+            connection.close()
+            time.sleep(0.5)
+
+
+def _let_next_in(run: Run) -> None:
+    """After the commit: free the slots, then look for waiters. What fails here, the sweep of the beat does."""
+    try:
+        slots.release(run.pk, slots.scopes_of(run))
+        now = database_now()
+        if Run.objects.waiting(now).exists():
+            admission.admit_waiting(now)
+    except (slots.RedisError, slots.SlotsNotReady, DatabaseError, InterfaceError) as error:
+        logger.warning("the beat admits the next run: %s", error)

@@ -1,0 +1,42 @@
+"""The leader lease: of several beats one plans, the others stand by.
+
+It keeps two beats from doing the same work; that nothing is planned twice rests on uniqueness in the database.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from schedules.engine.clock import database_now
+from schedules.models import EngineLease
+
+NAME = "beat"
+
+
+class Leadership:
+    """One beat's claim to lead."""
+
+    def __init__(self) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    def hold(self) -> bool:
+        """Take or renew the lease. Returns whether this process leads until ``leader_seconds`` from now."""
+        now = database_now()
+        until = now + timedelta(seconds=settings.WATCHBILL.leader_seconds)
+        with transaction.atomic():
+            EngineLease.objects.get_or_create(name=NAME, defaults={"expires_at": now, "renewed_at": now})
+            free = Q(holder=self.holder) | Q(expires_at__lte=now)
+            return bool(
+                EngineLease.objects.filter(free, name=NAME).update(holder=self.holder, expires_at=until, renewed_at=now)
+            )
+
+    def resign(self) -> None:
+        """Let a stand-by take over at once."""
+        EngineLease.objects.filter(name=NAME, holder=self.holder).update(expires_at=database_now())

@@ -1,0 +1,277 @@
+"""The only writer of ``Run.status``. Every edge is a compare-and-set and appends an event with its cause.
+
+A function here answers whether (or for which runs) the edge was taken; ``False`` means that somebody else was
+first, which is normal. None opens a durable transaction: services and the engine compose them.
+``docs/run-lifecycle.md`` names every state and edge.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from schedules.executors.base import Result
+from schedules.models import Run, RunEvent
+
+Ending = Literal["success", "failed", "timeout", "cancelled"]
+Status = Run.Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an attempt ended. ``retryable`` says whether another attempt may help."""
+
+    status: Ending
+    result: Result | None = None
+    error_code: str = ""
+    error_message: str = ""
+    retryable: bool = False
+
+
+def new_token() -> str:
+    return secrets.token_hex(16)
+
+
+@transaction.atomic
+def runs_insert(runs: Sequence[Run], *, cause: str, actor: str = "") -> list[Run]:
+    """Insert queued runs. A run whose ``job_run_id`` exists already was planned before: it is left alone.
+
+    Returns the rows that are new, with their primary keys.
+    """
+    keys = [run.job_run_id for run in runs]
+    known = set(Run.objects.filter(job_run_id__in=keys).values_list("job_run_id", flat=True))
+    fresh = [run for run in runs if run.job_run_id not in known]
+    Run.objects.bulk_create(fresh)
+    _append(fresh, kind="planned", cause=cause, at=None, actor=actor)
+    return fresh
+
+
+@transaction.atomic
+def runs_admit(runs: Sequence[Run], *, now: datetime) -> list[Run]:
+    """queued → admitted, for runs that hold their slots. Sets the token on the rows that won."""
+    won = []
+    for run in runs:
+        token = new_token()
+        if Run.objects.filter(
+            pk=run.pk, status=Status.QUEUED, admission_token="", attempt=run.attempt, next_attempt_at__lte=now
+        ).update(admission_token=token, admitted_at=now):
+            run.admission_token, run.admitted_at = token, now
+            won.append(run)
+    _append(won, kind="admitted", cause="a slot is free", at=now)
+    return won
+
+
+@transaction.atomic
+def run_unadmit(run: Run, *, cause: str, now: datetime) -> bool:
+    """admitted → queued: the token becomes void, its message will be dropped."""
+    changed = (
+        Run.objects.filter(pk=run.pk, status=Status.QUEUED, admission_token=run.admission_token)
+        .exclude(admission_token="")
+        .update(admission_token="", admitted_at=None)
+    )
+    if changed:
+        _append([run], kind="unadmitted", cause=cause, at=now)
+    return bool(changed)
+
+
+@transaction.atomic
+def run_claim(*, run_id: int, attempt: int, token: str, worker: str, now: datetime) -> Run | None:
+    """admitted → running. Matches run, attempt and token; None means: drop the message."""
+    rows = Run.objects.filter(pk=run_id, status=Status.QUEUED, attempt=attempt, admission_token=token)
+    run = rows.select_related("organisation", "schedule", "agent").first() if token else None
+    if run is None:
+        return None
+    changes: dict[str, Any] = {
+        "status": Status.RUNNING,
+        "admission_token": "",
+        "admitted_at": None,
+        "claim_token": new_token(),
+        "worker": worker,
+        "started_at": now,
+        "deadline_at": now + timedelta(seconds=run.timeout_seconds),
+        "heartbeat_sequence": run.heartbeat_sequence + 1,
+    }
+    if not rows.update(**changes):
+        return None
+    for name, value in changes.items():
+        setattr(run, name, value)
+    _append([run], kind="started", cause=f"by {worker}", at=now)
+    return run
+
+
+@transaction.atomic
+def run_give_back(run: Run, *, cause: str, now: datetime) -> bool:
+    """running → queued with the attempt not used up: nothing was started."""
+    changed = _claimed(run).update(
+        status=Status.QUEUED,
+        claim_token="",
+        worker="",
+        started_at=None,
+        deadline_at=None,
+        next_attempt_at=now,
+    )
+    if changed:
+        _append([run], kind="returned", cause=cause, at=now, status=Status.QUEUED)
+    return bool(changed)
+
+
+@transaction.atomic
+def run_finish(run: Run, outcome: Outcome, *, now: datetime) -> Run | None:
+    """running → success, failed, timeout, cancelled; or → queued for the next attempt.
+
+    Returns the run as it is now, None when this attempt had lost its claim: then nothing was written.
+    """
+    if not _claimed(run).exists():
+        return None
+    changes = _retry(run, outcome, now) if _may_retry(run, outcome) else _end(outcome, now)
+    assert run.started_at is not None  # noqa: S101 - a claimed run was started
+    changes["duration_ms"] = max(0, round((now - run.started_at) / timedelta(milliseconds=1)))
+    if not _claimed(run).update(claim_token="", handle={}, ending="", **changes):
+        return None
+    _append([run], kind=outcome.status, cause=_cause(outcome, changes), at=now, status=changes["status"])
+    for name, value in changes.items():
+        setattr(run, name, value)
+    run.claim_token = ""
+    return run
+
+
+@transaction.atomic
+def run_cancel(run: Run, *, cause: str, actor: str, now: datetime) -> bool:
+    """Cancel now what has not started, ask a running one to end. False: it is over already."""
+    untouched = Run.objects.filter(pk=run.pk, status=Status.QUEUED, handle={})
+    if untouched.update(
+        status=Status.CANCELLED,
+        admission_token="",
+        admitted_at=None,
+        finished_at=now,
+        cancel_requested_at=now,
+        error_code="cancelled",
+        error_message=cause,
+    ):
+        _append([run], kind="cancelled", cause=cause, at=now, actor=actor, status=Status.CANCELLED)
+        return True
+    # Outside work may still go on: the worker (or the next claim, which reaps) ends it.
+    asked = Run.objects.filter(pk=run.pk).active().filter(cancel_requested_at=None)
+    changed = asked.filter(status=Status.RUNNING).update(cancel_requested_at=now) or asked.filter(
+        status=Status.QUEUED
+    ).update(cancel_requested_at=now, ending="cancelled", next_attempt_at=now)
+    if changed:
+        _append([run], kind="cancel_requested", cause=cause, at=now, actor=actor, status=run.status)
+    return bool(changed)
+
+
+@transaction.atomic
+def run_lose(run: Run, *, cause: str, ending: str = "", now: datetime) -> bool:
+    """running → queued: its worker is gone. The slot stays held until the next claim has reaped the handle.
+
+    ``ending``: the next claim only reaps and then ends the run so.
+    """
+    changed = _claimed(run).update(
+        status=Status.QUEUED,
+        claim_token="",
+        attempt=F("attempt") + 1,
+        lost_attempts=F("lost_attempts") + 1,
+        next_attempt_at=now,
+        ending=ending,
+        error_code="worker_lost",
+        error_message=cause,
+    )
+    if changed:
+        _append([run], kind="lost", cause=cause, at=now, status=Status.QUEUED)
+    return bool(changed)
+
+
+@transaction.atomic
+def run_refuse(run: Run, *, code: str, message: str, now: datetime) -> bool:
+    """queued → failed: it can never run as it is."""
+    changed = Run.objects.filter(pk=run.pk, status=Status.QUEUED).update(
+        status=Status.FAILED,
+        admission_token="",
+        admitted_at=None,
+        finished_at=now,
+        error_code=code,
+        error_message=message,
+        handle={},
+    )
+    if changed:
+        _append([run], kind="failed", cause=message, at=now, status=Status.FAILED)
+    return bool(changed)
+
+
+def run_note(run: Run, *, kind: str, cause: str, now: datetime) -> None:
+    """An event without an edge: reaped, published again, slots rebuilt."""
+    _append([run], kind=kind, cause=cause, at=now)
+
+
+def _claimed(run: Run) -> Any:
+    return Run.objects.filter(pk=run.pk, status=Status.RUNNING, claim_token=run.claim_token).exclude(claim_token="")
+
+
+def _may_retry(run: Run, outcome: Outcome) -> bool:
+    if outcome.status not in {"failed", "timeout"} or not outcome.retryable or run.ending:
+        return False
+    return run.failed_attempts < run.max_retries
+
+
+def _retry(run: Run, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    return {
+        "status": Status.QUEUED,
+        "attempt": run.attempt + 1,
+        "failed_attempts": run.failed_attempts + 1,
+        "next_attempt_at": now + retry_delay(run),
+        "error_code": outcome.error_code,
+        "error_message": outcome.error_message,
+    }
+
+
+def _end(outcome: Outcome, now: datetime) -> dict[str, Any]:
+    result = outcome.result or Result(summary="")
+    return {
+        "status": outcome.status,
+        "finished_at": now,
+        "error_code": outcome.error_code,
+        "error_message": outcome.error_message,
+        "result_summary": result.summary,
+        "result": dict(result.details),
+        "session_id": result.session_id,
+        "message_id": result.message_id,
+    }
+
+
+def retry_delay(run: Run) -> timedelta:
+    """30, 60, 300, 900, 3600 s unless the run names others; the last one repeats. Jittered upwards by 10 %."""
+    delays = run.retry_delays or settings.WATCHBILL.retry_delays
+    seconds = float(delays[min(run.failed_attempts, len(delays) - 1)])
+    return timedelta(seconds=seconds * (1 + random.uniform(0, settings.WATCHBILL.retry_jitter)))  # noqa: S311
+
+
+def _cause(outcome: Outcome, changes: dict[str, Any]) -> str:
+    text = outcome.error_message or (outcome.result.summary if outcome.result else "")
+    if changes["status"] == Status.QUEUED:
+        text = f"{text} Next attempt at {changes['next_attempt_at']:%Y-%m-%d %H:%M:%S} UTC.".strip()
+    return text
+
+
+def _append(
+    runs: Iterable[Run], *, kind: str, cause: str, at: datetime | None, actor: str = "", status: str = ""
+) -> None:
+    RunEvent.objects.bulk_create(
+        RunEvent(
+            run=run,
+            at=at or run.created_at,
+            kind=kind,
+            status=status or run.status,
+            attempt=run.attempt,
+            cause=cause[:500],
+            actor=actor,
+        )
+        for run in runs
+    )

@@ -1,0 +1,66 @@
+"""The one place that writes messages. A message says which run, which attempt, under which admission token.
+
+Publishing comes after the commit that admitted the run. It fails fast: what a dead broker lost, the sweep
+publishes again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import redis.exceptions
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+from schedules.engine.connection import client
+from schedules.models import Run
+
+logger = logging.getLogger(__name__)
+
+BROKER_ERRORS = (OperationalError, redis.exceptions.RedisError, ConnectionError, TimeoutError, OSError)
+# kombu's queue names for its priority steps; ours are all published at priority 0, the plain name.
+PRIORITY_STEPS = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+
+
+class BrokerUnreachable(Exception):
+    """The broker took no message. The runs stay admitted; the sweep publishes them when it is back."""
+
+
+def publish(runs: Iterable[Run]) -> None:
+    """Put one message a run on its queue. Raises :class:`BrokerUnreachable`."""
+    try:
+        with current_app.producer_pool.acquire(block=True, timeout=2) as producer:
+            for run in runs:
+                current_app.send_task(
+                    run.executor,
+                    kwargs=message_of(run),
+                    task_id=run.task_id,
+                    queue=run.queue,
+                    producer=producer,
+                    retry=False,
+                    ignore_result=True,
+                )
+    except BROKER_ERRORS as error:
+        raise BrokerUnreachable(f"The broker can't be reached: {error}") from error
+
+
+def message_of(run: Run) -> dict[str, object]:
+    """What travels. ``schedule`` is for the reader of Flower; the engine reads the other three."""
+    return {
+        "run": run.pk,
+        "attempt": run.attempt,
+        "token": run.admission_token,
+        "schedule": run.schedule_name,
+    }
+
+
+def queue_lengths(queues: Iterable[str]) -> dict[str, int]:
+    """How many messages wait in each queue on the broker, over all priorities."""
+    names = list(queues)
+    pipeline = client().pipeline(transaction=False)
+    for name in names:
+        for step in PRIORITY_STEPS:
+            pipeline.llen(f"{name}{step}")
+    answers = iter(pipeline.execute())
+    return {name: sum(next(answers) for _ in PRIORITY_STEPS) for name in names}

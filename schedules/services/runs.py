@@ -1,0 +1,144 @@
+"""Run now, retry, cancel. The calling process admits and publishes: nobody waits for the beat's next tick."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from fleet.actors import Actor
+from fleet.audit import audit_record
+from fleet.errors import Conflict, NotFound
+from fleet.models import Organisation
+from schedules.engine import admission, lifecycle, slots
+from schedules.engine.clock import database_now
+from schedules.engine.planning import new_run
+from schedules.models import Run, Schedule
+
+logger = logging.getLogger(__name__)
+
+REDIS_AWAY = "Redis can't be reached; the run waits in the queue and starts when Redis is back."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requested:
+    """A run that was asked for. ``note`` says why it does not start at once; empty when it does."""
+
+    run: Run
+    note: str = ""
+
+
+def run_now(*, schedule: Schedule, actor: Actor) -> Requested:
+    """Run a schedule once, whatever its timing and whether it is enabled. A run during an active run queues."""
+    run = _request_now(schedule=schedule, actor=actor)
+    return _dispatch(run)
+
+
+def run_retry(*, run: Run, actor: Actor) -> Requested:
+    """Run again what is over, as it was: a new run with the same payload that names the old one.
+
+    Raises :class:`Conflict` while the run is not over.
+    """
+    return _dispatch(_request_retry(run=run, actor=actor))
+
+
+@transaction.atomic(durable=True)
+def run_cancel(*, run: Run, actor: Actor) -> Run:
+    """Cancel a run: at once when it waits, within seconds when it runs. Raises :class:`Conflict` when it is over."""
+    cause = f"cancelled by {actor.label}"
+    if not lifecycle.run_cancel(run, cause=cause, actor=actor.label, now=database_now()):
+        fresh = Run.objects.get(pk=run.pk)
+        if fresh.is_over:
+            raise Conflict(f"The run {run.job_run_id} is over already: {fresh.get_status_display()}.")
+    _audit(run, "run.cancel", actor)
+    fresh = Run.objects.select_related("organisation", "schedule", "agent").get(pk=run.pk)
+    if fresh.is_over:
+        transaction.on_commit(lambda: _release(fresh))
+    return fresh
+
+
+def run_found(organisation: Organisation, job_run_id: str) -> Run:
+    """The organisation's run of this key. Raises :class:`NotFound`."""
+    rows = Run.objects.of(organisation).select_related("organisation", "schedule", "agent")
+    run = rows.filter(job_run_id=job_run_id).first()
+    if run is None:
+        raise NotFound(f"There is no run {job_run_id!r} in {organisation}.", field="run")
+    return run
+
+
+@transaction.atomic(durable=True)
+def _request_now(*, schedule: Schedule, actor: Actor) -> Run:
+    if not schedule.organisation.is_active:
+        raise Conflict(f"The organisation {schedule.organisation} is closed.")
+    run = new_run(schedule, database_now())
+    run.job_run_id, run.trigger = f"m{schedule.pk}-{secrets.token_hex(8)}", Run.Trigger.MANUAL
+    return _insert(run, "run.now", f"run now by {actor.label}", actor)
+
+
+@transaction.atomic(durable=True)
+def _request_retry(*, run: Run, actor: Actor) -> Run:
+    if not run.is_over:
+        raise Conflict(f"The run {run.job_run_id} is not over yet ({run.get_status_display()}).")
+    again = Run(
+        job_run_id=f"r{run.pk}-{secrets.token_hex(8)}",
+        trigger=Run.Trigger.RETRY,
+        retry_of=run,
+        created_at=database_now(),
+        **{
+            field: getattr(run, field)
+            for field in (
+                "organisation",
+                "schedule",
+                "agent",
+                "schedule_name",
+                "executor",
+                "queue",
+                "payload",
+                "priority",
+                "timeout_seconds",
+                "max_retries",
+                "retry_delays",
+            )
+        },
+    )
+    again.next_attempt_at = again.created_at
+    return _insert(again, "run.retry", f"retry of {run.job_run_id} by {actor.label}", actor)
+
+
+def _insert(run: Run, action: str, cause: str, actor: Actor) -> Run:
+    run.requested_by = actor.label
+    lifecycle.runs_insert([run], cause=cause, actor=actor.label)
+    _audit(run, action, actor)
+    return run
+
+
+def _dispatch(run: Run) -> Requested:
+    """After the commit: slots, token, message. What fails here stays queued and is the beat's to do."""
+    fresh = Run.objects.select_related("organisation", "schedule", "agent").get(pk=run.pk)
+    try:
+        admitted = admission.admit([fresh], database_now())
+    except (slots.RedisError, slots.SlotsNotReady) as error:
+        logger.warning("run %s stays queued: %s", run.job_run_id, error)
+        return Requested(run=fresh, note=REDIS_AWAY)
+    note = "" if admitted else "It waits for a free slot: an earlier run is still active."
+    fresh.refresh_from_db()
+    return Requested(run=fresh, note="" if fresh.status != Run.Status.QUEUED else note)
+
+
+def _release(run: Run) -> None:
+    try:
+        slots.release(run.pk, slots.scopes_of(run))
+    except slots.RedisError as error:
+        logger.warning("the slots of run %s are freed by the sweep: %s", run.job_run_id, error)
+
+
+def _audit(run: Run, action: str, actor: Actor) -> None:
+    audit_record(
+        actor=actor,
+        action=action,
+        subject=run,
+        organisation=run.organisation,
+        after={"schedule": run.schedule_name, "trigger": run.trigger, "status": run.status},
+    )

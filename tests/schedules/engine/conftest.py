@@ -1,0 +1,64 @@
+"""What the engine's tests stand on: an organisation, schedules of the witness app, a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fleet.actors import Actor
+from fleet.models import Organisation
+from schedules.models import Schedule
+
+ACTOR = Actor.system("test")
+
+
+@pytest.fixture
+def organisation(transactional_db: None) -> Organisation:
+    return Organisation.objects.create(slug="main", name="Main", max_concurrent_runs=10)
+
+
+@pytest.fixture
+def make_schedule(organisation: Organisation) -> Callable[..., Schedule]:
+    """A schedule as the service makes it, with fields set afterwards as a test needs them."""
+    from schedules.services.schedules import schedule_create
+
+    def make(name: str = "job", expression: str = "@manually", **values: Any) -> Schedule:
+        later = {key: values.pop(key) for key in ("next_run_at", "active_from", "anchor_at") if key in values}
+        values.setdefault("payload", {"trace": "/dev/null"})
+        schedule = schedule_create(
+            organisation=values.pop("organisation", organisation),
+            actor=ACTOR,
+            display_name=name,
+            expression=expression,
+            executor=values.pop("executor", "test.trace"),
+            **values,
+        )
+        if later:
+            Schedule.objects.filter(pk=schedule.pk).update(**later)
+            schedule.refresh_from_db()
+        return schedule
+
+    return make
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int, str]]]:
+    """What went to the broker: (run, attempt, token). The broker itself is met in tests/acceptance."""
+    from schedules.engine import admission, rescue
+
+    sent: list[tuple[int, int, str]] = []
+
+    def publish(runs: Any) -> None:
+        sent.extend((run.pk, run.attempt, run.admission_token) for run in runs)
+
+    monkeypatch.setattr(admission.publishing, "publish", publish)
+    monkeypatch.setattr(rescue.publishing, "publish", publish)
+    yield sent
+
+
+def at(text: str) -> datetime:
+    """``at("2026-02-25 02:00:00")``, UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

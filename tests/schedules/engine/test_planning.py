@@ -1,0 +1,177 @@
+"""Planning: each fire once, whoever plans, however often, whatever was edited meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from schedules.engine.planning import plan_due
+from schedules.models import Run, Schedule, SkipSpan
+from schedules.services.schedules import schedule_disable, schedule_enable, schedule_update
+from tests.schedules.engine.conftest import ACTOR, at
+
+Make = Callable[..., Schedule]
+
+START = at("2026-02-25 00:00:00")
+
+
+@pytest.fixture
+def hourly(make_schedule: Make) -> Schedule:
+    return make_schedule("hourly", "0 * * * *", next_run_at=at("2026-02-25 01:00:00"), active_from=START)
+
+
+def fires(schedule: Schedule) -> list[str]:
+    rows = Run.objects.filter(schedule=schedule).order_by("fire_at")
+    return [f"{run.fire_at:%H:%M:%S}" for run in rows]
+
+
+def spans(schedule: Schedule) -> list[tuple[str, int]]:
+    rows = SkipSpan.objects.filter(schedule=schedule).order_by("first_fire_at")
+    return [(span.reason, span.count) for span in rows]
+
+
+def test_nothing_is_planned_before_its_time(hourly: Schedule) -> None:
+    assert plan_due(at("2026-02-25 00:59:59")) == []
+
+
+def test_a_fire_becomes_a_run_and_the_cursor_moves(hourly: Schedule) -> None:
+    now = at("2026-02-25 01:00:00")
+    (run,) = plan_due(now)
+    hourly.refresh_from_db()
+    assert run.job_run_id == f"s{hourly.pk}-20260225T010000Z"
+    assert (run.fire_at, run.trigger, run.status) == (now, "schedule", "queued")
+    assert hourly.next_run_at == at("2026-02-25 02:00:00")
+    assert hourly.last_run_at == now
+
+
+def test_planning_twice_is_harmless(hourly: Schedule) -> None:
+    now = at("2026-02-25 01:00:00")
+    plan_due(now)
+    assert plan_due(now) == []
+    # A beat that stood still with an old cursor, or a database that was put back an hour.
+    Schedule.objects.filter(pk=hourly.pk).update(next_run_at=at("2026-02-25 01:00:00"), overlap="queue_all")
+    assert plan_due(now) == []
+    assert fires(hourly) == ["01:00:00"]
+
+
+def test_two_beats_that_computed_the_same_plan(hourly: Schedule) -> None:
+    from schedules.engine import planning
+
+    now = at("2026-02-25 01:00:00")
+    due = list(Schedule.objects.due(now))
+    plans = [planning.plan_one(schedule, 0, now) for schedule in due]
+    assert len(planning._commit(plans, now)) == 1
+    assert planning._commit(plans, now) == []
+
+
+def test_an_edit_between_computing_and_writing_wins(hourly: Schedule) -> None:
+    from schedules.engine import planning
+
+    now = at("2026-02-25 01:00:00")
+    plan = planning.plan_one(Schedule.objects.get(pk=hourly.pk), 0, now)
+    schedule_update(schedule=hourly, actor=ACTOR, expression="30 3 * * *")
+    cursor = Schedule.objects.get(pk=hourly.pk).next_run_at
+    assert planning._commit([plan], now) == []
+    assert Schedule.objects.get(pk=hourly.pk).next_run_at == cursor
+
+
+@pytest.mark.parametrize(
+    ("misfire", "expected"), [("run_latest", ["05:00:00"]), ("skip", []), ("run_all", ["04:00:00", "05:00:00"])]
+)
+def test_misfires_inside_the_catch_up_window(hourly: Schedule, misfire: str, expected: list[str]) -> None:
+    Schedule.objects.filter(pk=hourly.pk).update(misfire=misfire, catchup_seconds=7200, overlap="queue_all")
+    plan_due(at("2026-02-25 05:30:00"))
+    assert fires(hourly) == expected
+    assert sum(count for _, count in spans(hourly)) == 5 - len(expected)
+
+
+def test_a_fire_older_than_the_window_is_never_made_up(hourly: Schedule) -> None:
+    plan_due(at("2026-02-25 05:30:00"))
+    assert fires(hourly) == []
+    assert spans(hourly) == [("misfire", 5)]
+
+
+def test_a_short_outage_runs_the_fire_it_missed(hourly: Schedule) -> None:
+    plan_due(at("2026-02-25 01:10:00"))
+    assert fires(hourly) == ["01:00:00"]
+
+
+def test_a_week_off_is_one_row_however_many_fires(make_schedule: Make) -> None:
+    minutely = make_schedule("minutely", "* * * * *", next_run_at=START, active_from=START)
+    now = START + timedelta(days=7, seconds=1)
+    while Schedule.objects.due(now).exists():
+        plan_due(now)
+    assert fires(minutely) == ["00:00:00"]
+    covered = sum(count for _, count in spans(minutely)) + len(fires(minutely))
+    assert covered == 7 * 24 * 60 + 1
+    assert len(spans(minutely)) <= 12
+
+
+def test_fires_while_it_was_off_are_paused_not_missed(hourly: Schedule) -> None:
+    schedule_disable(schedule=hourly, actor=ACTOR, reason="holiday")
+    assert plan_due(at("2026-02-25 03:10:00")) == []
+    schedule_enable(schedule=hourly, actor=ACTOR)
+    Schedule.objects.filter(pk=hourly.pk).update(active_from=at("2026-02-25 03:10:00"))
+    plan_due(at("2026-02-25 04:00:00"))
+    assert fires(hourly) == ["04:00:00"]
+    assert spans(hourly) == [("paused", 3)]
+
+
+def test_overlap_skip_and_queue(make_schedule: Make) -> None:
+    plans = {}
+    for policy in ("skip", "queue_one", "queue_all"):
+        plans[policy] = make_schedule(
+            policy, "*/10 * * * * *", overlap=policy, next_run_at=START, active_from=START
+        )
+    for seconds in (0, 10, 20):
+        plan_due(START + timedelta(seconds=seconds))
+    assert [len(fires(plans[policy])) for policy in ("skip", "queue_one", "queue_all")] == [1, 2, 3]
+    assert spans(plans["skip"]) == [("overlap", 1), ("overlap", 1)]
+
+
+def test_overlap_cancel_running_cancels_what_waits(make_schedule: Make) -> None:
+    schedule = make_schedule(
+        "replaced", "*/10 * * * * *", overlap="cancel_running", next_run_at=START, active_from=START
+    )
+    plan_due(START)
+    plan_due(START + timedelta(seconds=10))
+    assert list(Run.objects.filter(schedule=schedule).order_by("fire_at").values_list("status", flat=True)) == [
+        "cancelled",
+        "queued",
+    ]
+
+
+def test_manual_runs_do_not_count_for_overlap(hourly: Schedule) -> None:
+    from schedules.services.runs import run_now
+
+    run_now(schedule=hourly, actor=ACTOR)
+    plan_due(at("2026-02-25 01:00:00"))
+    assert Run.objects.filter(schedule=hourly, trigger="schedule").count() == 1
+
+
+def test_a_row_that_was_damaged_outside_does_not_stop_the_others(hourly: Schedule, make_schedule: Make) -> None:
+    broken = make_schedule("broken", "0 * * * *")
+    Schedule.objects.filter(pk=broken.pk).update(expression="nonsense", next_run_at=START)
+    plan_due(at("2026-02-25 01:00:00"))
+    assert fires(hourly) == ["01:00:00"]
+    assert not Run.objects.filter(schedule=broken).exists()
+
+
+def test_once_fires_once(make_schedule: Make) -> None:
+    once = make_schedule("once", "@at 2027-02-25T02:00:00Z")
+    plan_due(at("2027-02-25 02:00:00"))
+    once.refresh_from_db()
+    assert once.next_run_at is None
+    assert Run.objects.filter(schedule=once).count() == 1
+
+
+def test_an_interval_counts_from_its_anchor_whenever_beat_looks(make_schedule: Make) -> None:
+    every = make_schedule(
+        "every", "@every 90s", overlap="queue_all", anchor_at=START, active_from=START,
+        next_run_at=START + timedelta(seconds=90),
+    )
+    for late in (91, 200, 275):
+        plan_due(START + timedelta(seconds=late))
+    assert fires(every) == ["00:01:30", "00:03:00", "00:04:30"]

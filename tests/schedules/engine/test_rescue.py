@@ -1,0 +1,136 @@
+"""The rescue: judged by our own clock, never by our own absence; and the leader lease."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis as redis_client
+
+from schedules.engine import admission, lifecycle, rescue, slots
+from schedules.engine.clock import database_now
+from schedules.engine.leader import Leadership
+from schedules.engine.planning import new_run
+from schedules.engine.rescue import Rescue
+from schedules.models import EngineLease, Run, Schedule
+
+Make = Callable[..., Schedule]
+
+
+class Clock:
+    """A monotonic clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(rescue, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def running(make_schedule: Make) -> Run:
+    run = new_run(make_schedule(), database_now())
+    run.job_run_id, run.trigger = "m1-rescued", Run.Trigger.MANUAL
+    lifecycle.runs_insert([run], cause="test")
+    lifecycle.runs_admit([run], now=database_now())
+    claimed = lifecycle.run_claim(
+        run_id=run.pk, attempt=1, token=run.admission_token, worker="w:1", now=database_now()
+    )
+    assert claimed is not None
+    return claimed
+
+
+def beat_of(run: Run) -> None:
+    Run.objects.filter(pk=run.pk).update(heartbeat_sequence=run.heartbeat_sequence + 1)
+    run.refresh_from_db()
+
+
+def test_a_lease_is_lost_after_a_full_lease_of_silence(running: Run, clock: Clock) -> None:
+    sweep = Rescue()
+    assert sweep.lost_leases(database_now()) == 0
+    clock.now += 19.9
+    assert sweep.lost_leases(database_now()) == 0
+    clock.now += 0.2
+    assert sweep.lost_leases(database_now()) == 1
+    running.refresh_from_db()
+    assert (running.status, running.attempt) == ("queued", 2)
+
+
+def test_a_heartbeat_starts_the_count_anew(running: Run, clock: Clock) -> None:
+    sweep = Rescue()
+    for _ in range(5):
+        sweep.lost_leases(database_now())
+        clock.now += 15
+        beat_of(running)
+    assert sweep.lost_leases(database_now()) == 0
+
+
+def test_nobody_is_judged_by_our_own_absence(running: Run, clock: Clock) -> None:
+    sweep = Rescue()
+    sweep.lost_leases(database_now())
+    clock.now += 600
+    sweep.forget()
+    assert sweep.lost_leases(database_now()) == 0
+
+
+def test_a_clock_that_jumps_expires_no_lease(running: Run, clock: Clock) -> None:
+    sweep = Rescue()
+    sweep.lost_leases(database_now())
+    Run.objects.filter(pk=running.pk).update(deadline_at=database_now() + timedelta(days=1))
+    assert sweep.lost_leases(database_now() + timedelta(hours=1)) == 0
+
+
+def test_a_deadline_overrides_heartbeats(running: Run, clock: Clock) -> None:
+    late = database_now() + timedelta(seconds=running.timeout_seconds + 31)
+    beat_of(running)
+    assert Rescue().lost_leases(late) == 1
+    running.refresh_from_db()
+    assert (running.status, running.ending) == ("queued", "timeout")
+
+
+def test_an_unclaimed_message_is_published_again_while_its_queue_is_empty(
+    make_schedule: Make, redis: redis_client.Redis, published: list[Any]
+) -> None:
+    slots.rebuild()
+    run = new_run(make_schedule(), database_now())
+    run.job_run_id, run.trigger = "m1-unclaimed", Run.Trigger.MANUAL
+    lifecycle.runs_insert([run], cause="test")
+    admission.admit_waiting(database_now())
+    sweep = Rescue()
+    assert sweep.unclaimed(database_now()) == 0, "too early"
+    later = database_now() + timedelta(seconds=21)
+    redis.lpush(run.queue, "a message that waits")
+    assert sweep.unclaimed(later) == 0, "workers are merely busy"
+    redis.flushall()
+    assert sweep.unclaimed(later) == 1
+    assert published[0] == published[1], "the same attempt under the same token"
+
+
+def test_one_leads_and_the_other_takes_over(transactional_db: None, settings: Any) -> None:
+    first, second = Leadership(), Leadership()
+    assert first.hold()
+    assert not second.hold()
+    assert first.hold(), "renewed"
+    EngineLease.objects.update(expires_at=database_now() - timedelta(seconds=1))
+    assert second.hold()
+    assert not first.hold()
+    second.resign()
+    assert first.hold()
+
+
+def test_the_length_of_a_lease_is_a_setting(running: Run, clock: Clock, settings: Any) -> None:
+    settings.WATCHBILL = dataclasses.replace(settings.WATCHBILL, lease_seconds=3.0)
+    sweep = Rescue()
+    sweep.lost_leases(database_now())
+    clock.now += 3.1
+    assert sweep.lost_leases(database_now()) == 1

@@ -1,0 +1,150 @@
+"""Semaphores on a real Redis: all or none, idempotent, closed until the database has written them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import redis as redis_client
+
+from fleet.models import Organisation
+from schedules.engine import admission, lifecycle, slots
+from schedules.engine.clock import database_now
+from schedules.engine.planning import new_run
+from schedules.engine.rescue import Rescue
+from schedules.engine.slots import Scope
+from schedules.models import Run, Schedule
+
+Make = Callable[..., Schedule]
+Sent = list[tuple[int, int, str]]
+
+SCOPES = [Scope(name="organisation:1", limit=2), Scope(name="schedule:7", limit=1)]
+
+
+@pytest.fixture(autouse=True)
+def ready(redis: redis_client.Redis, organisation: Organisation) -> None:
+    slots.rebuild()
+
+
+def make_runs(schedule: Schedule, count: int) -> list[Run]:
+    now = database_now()
+    runs = []
+    for number in range(count):
+        run = new_run(schedule, now)
+        run.job_run_id, run.trigger = f"{schedule.name}-{number}", Run.Trigger.MANUAL
+        runs.append(run)
+    return lifecycle.runs_insert(runs, cause="test")
+
+
+def test_all_scopes_or_none() -> None:
+    assert slots.acquire(1, SCOPES) is None
+    full = slots.acquire(2, SCOPES)
+    assert full is not None
+    assert full.name == "schedule:7"
+    assert slots.held() == {"organisation:1": {1}, "schedule:7": {1}}
+
+
+def test_taking_again_is_harmless() -> None:
+    for _ in range(3):
+        assert slots.acquire(1, SCOPES) is None
+    slots.release(1, SCOPES)
+    slots.release(1, SCOPES)
+    assert slots.held() == {}
+
+
+def test_an_emptied_redis_fails_closed(redis: redis_client.Redis) -> None:
+    redis.flushall()
+    with pytest.raises(slots.SlotsNotReady):
+        slots.acquire(1, SCOPES)
+
+
+def test_a_restarted_redis_fails_closed_although_its_data_came_back(redis: redis_client.Redis) -> None:
+    redis.script_flush()  # a restart forgets scripts and keeps what the append-only file held
+    with pytest.raises(slots.SlotsNotReady):
+        slots.acquire(1, SCOPES)
+    assert slots.rebuild()
+    assert slots.acquire(1, SCOPES) is None
+
+
+def test_a_rebuild_writes_what_the_database_holds(
+    redis: redis_client.Redis, make_schedule: Make, published: Sent
+) -> None:
+    runs = make_runs(make_schedule(max_concurrent_runs=5), 3)
+    admission.admit_waiting(database_now())
+    before = slots.held()
+    assert {len(ids) for ids in before.values()} == {3}
+    redis.flushall()
+    assert slots.rebuild()
+    assert slots.held() == before
+    assert not slots.rebuild(), "once is enough"
+    assert len(runs) == len(published) == 3
+
+
+def test_the_limits_of_organisation_and_schedule(
+    organisation: Organisation, make_schedule: Make, published: Sent
+) -> None:
+    Organisation.objects.filter(pk=organisation.pk).update(max_concurrent_runs=3)
+    make_runs(make_schedule("one", max_concurrent_runs=1), 5)
+    make_runs(make_schedule("many", max_concurrent_runs=100), 5)
+    admission.admit_waiting(database_now())
+    admitted = Run.objects.admitted().values_list("schedule_name", flat=True)
+    assert sorted(admitted) == ["many", "many", "one"]
+    assert len(published) == 3
+
+
+def test_organisations_take_turns(make_schedule: Make, published: Sent) -> None:
+    other = Organisation.objects.create(slug="other", name="Other")
+    make_runs(make_schedule("flood", max_concurrent_runs=100), 40)
+    (small,) = make_runs(make_schedule("small", organisation=other), 1)
+    admission.admit_waiting(database_now())
+    assert small.pk in [run_id for run_id, _, _ in published[:2]]
+
+
+def test_priority_goes_first_and_waiting_counts(make_schedule: Make, published: Sent) -> None:
+    (low,) = make_runs(make_schedule("low", priority=1), 1)
+    (high,) = make_runs(make_schedule("high", priority=9), 1)
+    now = database_now()
+    assert admission.urgency(high, now) > admission.urgency(low, now)
+    low.next_attempt_at = now - timedelta(minutes=30)
+    assert admission.urgency(low, now) > admission.urgency(high, now)
+
+
+def test_the_broker_never_holds_a_backlog(organisation: Organisation, make_schedule: Make, published: Sent) -> None:
+    from django.conf import settings
+
+    Organisation.objects.filter(pk=organisation.pk).update(max_concurrent_runs=500)
+    for number in range(10):
+        make_runs(make_schedule(f"many-{number}", max_concurrent_runs=100), 10)
+    for _ in range(20):
+        admission.admit_waiting(database_now())
+    assert Run.objects.admitted().count() == 4 * settings.WATCHBILL.worker_slots
+
+
+def test_the_sweep_frees_slots_nobody_holds_and_adds_those_that_are_missing(
+    make_schedule: Make, published: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from schedules.engine import rescue
+
+    (run,) = make_runs(make_schedule(), 1)
+    admission.admit_waiting(database_now())
+    rightful = slots.held()
+    slots.put([("organisation:999", 12345)])
+    slots.drop([(f"schedule:{run.schedule_id}", run.pk)])
+    sweep = Rescue()
+    sweep.slots()
+    assert slots.held() == rightful | {"organisation:999": {12345}}, "it may be an admission between its two steps"
+    monkeypatch.setattr(rescue, "ORPHAN_SECONDS", 0.0)
+    sweep.slots()
+    assert slots.held() == rightful
+
+
+def test_an_unknown_executor_fails_its_run_with_the_reason(make_schedule: Make, published: Sent) -> None:
+    schedule = make_schedule()
+    Schedule.objects.filter(pk=schedule.pk).update(executor="gone.away")
+    schedule.refresh_from_db()
+    (run,) = make_runs(schedule, 1)
+    admission.admit_waiting(database_now())
+    run.refresh_from_db()
+    assert (run.status, run.error_code) == ("failed", "executor_unknown")
+    assert published == []

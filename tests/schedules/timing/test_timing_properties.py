@@ -1,0 +1,116 @@
+"""Random expressions, zones and instants against the slow second opinion."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from timing_oracle import (
+    Five,
+    anywhen,
+    expressions,
+    instants,
+    near_changes,
+    night_expressions,
+    slow_fires,
+    zones,
+)
+
+from schedules.timing import interval_rule, parse
+
+TWO_DAYS = 2 * 24 * 60
+LEAP_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@settings(max_examples=250, deadline=None)
+@given(night_expressions, near_changes())
+def test_agrees_with_the_slow_walk_around_a_change_of_offset(five: Five, place: tuple[str, datetime]) -> None:
+    zone, after = place
+    fires = parse(five.text, timezone=zone).fires(after, after + timedelta(minutes=TWO_DAYS))
+    assert list(fires) == list(slow_fires(five, zone, after, TWO_DAYS))
+
+
+@settings(max_examples=100, deadline=None)
+@given(expressions, zones, anywhen)
+def test_agrees_with_the_slow_walk_anywhere(five: Five, zone: str, after: datetime) -> None:
+    fires = parse(five.text, timezone=zone).fires(after, after + timedelta(minutes=TWO_DAYS))
+    assert list(fires) == list(slow_fires(five, zone, after, TWO_DAYS))
+
+
+@settings(max_examples=300, deadline=None)
+@given(expressions, zones, instants(1950, 2150))
+def test_next_is_strictly_later_and_none_lies_between(five: Five, zone: str, moment: datetime) -> None:
+    rule = parse(five.text, timezone=zone)
+    following = rule.next_after(moment)
+    if following is None:
+        assert not any(five.matches_day(LEAP_YEAR + timedelta(days=day)) for day in range(366))
+        return
+    assert following > moment
+    assert following.tzinfo is UTC
+    assert list(rule.fires(moment, following)) == [following]
+    assert rule.next_after(following - timedelta(microseconds=1)) == following
+
+
+@settings(max_examples=150, deadline=None)
+@given(night_expressions, near_changes(), st.lists(st.integers(1, 6000), min_size=1, max_size=40))
+def test_one_jump_and_small_ticks_give_the_same_fires(
+    five: Five, place: tuple[str, datetime], ticks: list[int]
+) -> None:
+    zone, start = place
+    rule = parse(five.text, timezone=zone)
+    ticked, moment = [], start
+    for seconds in ticks:
+        ticked += rule.fires(moment, moment + timedelta(seconds=seconds))
+        moment += timedelta(seconds=seconds)
+    assert ticked == list(rule.fires(start, moment))
+
+
+@settings(max_examples=150, deadline=None)
+@given(night_expressions, near_changes())
+def test_stepping_from_fire_to_fire_gives_the_same_fires(five: Five, place: tuple[str, datetime]) -> None:
+    zone, start = place
+    rule = parse(five.text, timezone=zone)
+    stepped, moment = [], rule.next_after(start)
+    while moment is not None and moment <= start + timedelta(hours=30) and len(stepped) < 200:
+        stepped.append(moment)
+        moment = rule.next_after(moment)
+    expected = list(rule.fires(start, start + timedelta(hours=30)))
+    assert stepped == expected[:200]
+
+
+@settings(max_examples=150, deadline=None)
+@given(expressions, zones)
+def test_the_normal_text_is_a_fixed_point(five: Five, zone: str) -> None:
+    rule = parse(f"  CRON_TZ={zone}  {five.text} ")
+    assert parse(rule.expression, timezone=rule.timezone) == rule
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(0, 59),
+    st.integers(0, 23),
+    zones,
+    instants(1950, 2100),
+)
+def test_a_daily_time_never_fires_more_often_than_days_pass(minute: int, hour: int, zone: str, start: datetime) -> None:
+    rule = parse(f"{minute} {hour} * * *", timezone=zone)
+    fires = list(rule.fires(start, start + timedelta(days=400)))
+    assert 399 <= len(fires) <= 401
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 366 * 86400),
+    instants(1990, 2090),
+    st.integers(-(10**9), 10**9),
+)
+def test_an_interval_stays_on_its_grid(seconds: int, anchor: datetime, distance: int) -> None:
+    rule = interval_rule(seconds, anchor=anchor)
+    grid = anchor.replace(microsecond=0)
+    moment = grid + timedelta(seconds=distance)
+    following = rule.next_after(moment)
+    assert following is not None
+    assert following > moment
+    assert (following - grid) % timedelta(seconds=seconds) == timedelta()
+    assert following == grid or following - moment <= timedelta(seconds=seconds)

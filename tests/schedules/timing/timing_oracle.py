@@ -1,0 +1,158 @@
+"""A slow, plain second opinion on when a five-field expression fires, and what random tests draw from.
+
+It shares nothing with the package: it looks at every minute of UTC in turn and asks zoneinfo what the
+clock on the wall shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+
+MINUTE = timedelta(minutes=1)
+
+# Both hemispheres, no DST, half hours, a 30-minute DST, gaps at midnight, DST reversed for Ramadan,
+# whole days lost (Apia 2011, Kwajalein 1993, Fakaofo 2011), an offset of three quarters of an hour.
+ZONES = (
+    *("UTC", "America/New_York", "Europe/London", "Europe/Dublin", "Asia/Shanghai", "Asia/Kolkata"),
+    *("Australia/Sydney", "Australia/Lord_Howe", "Pacific/Apia", "Pacific/Kwajalein", "Pacific/Fakaofo"),
+    *("America/Sao_Paulo", "America/Santiago", "America/Havana", "Africa/Casablanca", "Africa/Cairo"),
+    *("Asia/Tehran", "Asia/Beirut", "Asia/Gaza", "Pacific/Chatham", "Antarctica/Troll", "Asia/Pyongyang"),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One field: its text, the values it stands for, and how it was written."""
+
+    text: str
+    values: frozenset[int]
+
+    @property
+    def star(self) -> bool:
+        return self.text in {"*", "?", "*/1"}
+
+    @property
+    def recurs(self) -> bool:
+        return self.star or "/" in self.text
+
+
+@dataclass(frozen=True)
+class Five:
+    minute: Part
+    hour: Part
+    day: Part
+    month: Part
+    weekday: Part
+
+    @property
+    def text(self) -> str:
+        return " ".join(part.text for part in (self.minute, self.hour, self.day, self.month, self.weekday))
+
+    def matches(self, local: datetime) -> bool:
+        clock = local.minute in self.minute.values and local.hour in self.hour.values
+        return clock and local.second == 0 and self.matches_day(local)
+
+    def matches_day(self, local: datetime) -> bool:
+        if local.month not in self.month.values:
+            return False
+        by_day = local.day in self.day.values
+        by_weekday = local.isoweekday() % 7 in self.weekday.values
+        if self.day.star or self.weekday.star:
+            return by_day and by_weekday
+        return by_day or by_weekday
+
+    @property
+    def every_hour(self) -> bool:
+        return len(self.hour.values) == 24
+
+
+def slow_fires(five: Five, zone: str, after: datetime, minutes: int) -> Iterator[datetime]:
+    """The fires of the `minutes` minutes after `after`, which has to be a whole minute."""
+    info = ZoneInfo(zone)
+    for number in range(1, minutes + 1):
+        moment = after + number * MINUTE
+        local = moment.astimezone(info)
+        again = local.fold and not (five.every_hour or five.minute.recurs)
+        if (five.matches(local) and not again) or (not five.every_hour and _made_up(five, local, moment)):
+            yield moment
+
+
+def _made_up(five: Five, local: datetime, moment: datetime) -> bool:
+    """Whether the minutes skipped just before `moment` hold a match."""
+    shown = (moment - MINUTE).astimezone(local.tzinfo).replace(tzinfo=None) + MINUTE
+    while shown < local.replace(tzinfo=None):
+        if five.matches(shown):
+            return True
+        shown += MINUTE
+    return False
+
+
+@st.composite
+def parts(draw: st.DrawFn, low: int, high: int, *, stars: int = 1, near: int | None = None) -> Part:
+    """A field; more `stars` make "*" more likely, `near` keeps the drawn numbers low."""
+    form = draw(st.sampled_from(["*"] * stars + ["?", "*/n", "one", "range", "a/n", "list", "range/n"]))
+    drawn = high if near is None else near
+    first = draw(st.integers(low, drawn))
+    last = draw(st.integers(first, drawn))
+    step = draw(st.integers(1, drawn))
+    some = draw(st.lists(st.integers(low, drawn), min_size=1, max_size=4))
+    values: dict[str, tuple[str, Iterable[int]]] = {
+        "*": ("*", range(low, high + 1)),
+        "?": ("?", range(low, high + 1)),
+        "*/n": (f"*/{step}", range(low, high + 1, step)),
+        "one": (str(first), [first]),
+        "range": (f"{first}-{last}", range(first, last + 1)),
+        "a/n": (f"{first}/{step}", range(first, high + 1, step)),
+        "list": (",".join(map(str, some)), some),
+        "range/n": (f"{first}-{last}/{step}", range(first, last + 1, step)),
+    }
+    text, numbers = values[form]
+    return Part(text, frozenset(numbers))
+
+
+expressions = st.builds(
+    Five,
+    minute=parts(0, 59),
+    hour=parts(0, 23, stars=2),
+    day=parts(1, 31, stars=6),
+    month=parts(1, 12, stars=12),
+    weekday=parts(0, 6, stars=6),
+)
+# Most changes of offset come between midnight and three: here an expression is likely to meet them.
+night_expressions = st.builds(
+    Five,
+    minute=st.sampled_from([0, 15, 30]).map(lambda minute: Part(str(minute), frozenset({minute}))) | parts(0, 59),
+    hour=parts(0, 23, near=3),
+    day=parts(1, 31, stars=12),
+    month=st.just(Part("*", frozenset(range(1, 13)))),
+    weekday=parts(0, 6, stars=12),
+)
+
+zones = st.sampled_from(ZONES)
+
+
+def instants(first_year: int, last_year: int) -> st.SearchStrategy[datetime]:
+    bounds = (datetime(year, 1, 1) for year in (first_year, last_year))  # noqa: DTZ001 — hypothesis wants naive ones
+    return st.datetimes(*bounds, timezones=st.just(UTC))
+
+
+# Offsets are whole minutes from 1973 on, which is what the slow walk by minutes needs.
+anywhen = instants(1973, 2090).map(lambda moment: moment.replace(second=0, microsecond=0))
+
+
+@st.composite
+def near_changes(draw: st.DrawFn) -> tuple[str, datetime]:
+    """A zone and a whole minute within the day before one of its changes of offset, where it has any."""
+    zone, moment = draw(zones), draw(anywhen)
+    info = ZoneInfo(zone)
+    for _ in range(500):
+        following = moment + timedelta(days=1)
+        if following.astimezone(info).utcoffset() != moment.astimezone(info).utcoffset():
+            break
+        moment = following
+    return zone, moment - timedelta(minutes=draw(st.integers(0, 600)))

@@ -1,0 +1,1 @@
+"""Found by discovery, as any other app's."""
