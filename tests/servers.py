@@ -162,9 +162,7 @@ def running_postgres(folder: Path, *, binaries: Path | None = None) -> Iterator[
     flags = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
     argv = [str(binaries / "postgres"), "-D", str(data), *flags]
     ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-    with _running(
-        argv, folder / "postgres.log", lambda: _succeeds(ready, user), user=user, cwd=data
-    ) as process:
+    with _running(argv, folder / "postgres.log", lambda: _succeeds(ready, user), user=user, cwd=data) as process:
         yield Server(url=f"postgres://postgres@127.0.0.1:{port}/postgres", process=process)
 
 

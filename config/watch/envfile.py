@@ -28,9 +28,7 @@ def write(path: Path, values: Mapping[str, str]) -> None:
     lines += [f"{key}={value}" for key, value in sorted(values.items())]
     staged = path.with_name(f"{path.name}.new")
     staged.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-    ) as file:
+    with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -7,5 +7,5 @@ class LaunchError(Exception):
     """The watch cannot run. The text is for the terminal: what is wrong, and what to do about it."""
 
 
-class StopAsked(Exception):  # noqa: N818 - a request, not an error
+class StopAsked(Exception):
     """Ctrl-C, SIGTERM or a closed terminal arrived while the watch was being started or tended."""

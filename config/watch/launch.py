@@ -77,9 +77,7 @@ def _start_redis(supervisor: Supervisor, binary: Path, data: DataFolder, env: Ma
     supervisor.start_ready(server, lambda: redis_server.answers(socket))
 
 
-def _start_programs(
-    supervisor: Supervisor, children: programs.Programs, settings: Settings, flower_port: int
-) -> None:
+def _start_programs(supervisor: Supervisor, children: programs.Programs, settings: Settings, flower_port: int) -> None:
     say("Preparing the database …")
     supervisor.run(children.migrate())
     announce.first_password(supervisor.run(children.bootstrap()))
@@ -88,9 +86,7 @@ def _start_programs(
     for child in (web, children.beat(), children.worker(), children.flower(flower_port)):
         supervisor.start(child)
     if not supervisor.tend(until=lambda: loopback.is_healthy(settings.port), seconds=READY_SECONDS):
-        raise LaunchError(
-            f"{settings.url}/health did not answer within {READY_SECONDS:.0f} s. Log: {shown(web.log)}"
-        )
+        raise LaunchError(f"{settings.url}/health did not answer within {READY_SECONDS:.0f} s. Log: {shown(web.log)}")
 
 
 def _values(settings: Settings, data: DataFolder, flower_port: int) -> dict[str, str]:

@@ -15,9 +15,7 @@ SECONDS = 2
 
 def main() -> int:
     try:
-        client = redis.Redis.from_url(
-            os.environ["REDIS_URL"], socket_connect_timeout=SECONDS, socket_timeout=SECONDS
-        )
+        client = redis.Redis.from_url(os.environ["REDIS_URL"], socket_connect_timeout=SECONDS, socket_timeout=SECONDS)
         client.ping()
     except (redis.RedisError, OSError, ValueError) as error:
         print(error)

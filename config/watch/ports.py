@@ -33,8 +33,7 @@ def require(port: int, *, variable: str) -> int:
         ) from error
     if not free:
         raise LaunchError(
-            f"Port {port} is taken by another program. End that, or take another port: "
-            f"{variable}={port + 1} make run"
+            f"Port {port} is taken by another program. End that, or take another port: {variable}={port + 1} make run"
         )
     return port
 

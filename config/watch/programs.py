@@ -16,9 +16,7 @@ QUEUES = "containers,backups,sessions,agents,scans,housekeeping"
 
 def environment(data: DataFolder, values: Mapping[str, str]) -> dict[str, str]:
     """What every child gets: the person's environment, the watch's own values, and no proxy for loopback."""
-    bypass = ",".join(
-        filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST, "localhost"])
-    )
+    bypass = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST, "localhost"]))
     own = {MARKER: str(data.path), "WATCHBILL_DATA": str(data.path), "NO_PROXY": bypass, "no_proxy": bypass}
     return {**os.environ, **values, **own}
 

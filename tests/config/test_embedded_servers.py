@@ -15,13 +15,13 @@ import pytest
 import redis
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from tests.config.processes import until
-from tests.servers import missing
 
 from config.watch import redis_server, s3_server
 from config.watch.child import Child, spawn
 from config.watch.errors import LaunchError
 from config.watch.folder import DataFolder
+from tests.config.processes import until
+from tests.servers import missing
 
 
 @pytest.fixture
@@ -89,9 +89,7 @@ def test_a_long_data_path_moves_the_socket_to_a_private_folder(tmp_path: Path) -
         assert redis_server.socket_path(data) == socket
         with running(child):
             until(lambda: redis_server.answers(socket), what="Redis's answer")
-            assert (data.path / "redis" / "appendonly.aof").exists() or (
-                data.path / "redis" / "appendonlydir"
-            ).exists()
+            assert (data.path / "redis" / "appendonly.aof").exists() or (data.path / "redis" / "appendonlydir").exists()
     finally:
         data.close()
         socket.parent.rmdir()

@@ -9,8 +9,9 @@ import boto3
 import psycopg
 import pytest
 import redis
-from tests import servers
 from botocore.config import Config
+
+from tests import servers
 
 
 def test_redis_is_real(redis_url: str) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import redis
+
+from config.watch import envfile, leftovers, loopback, ports
 from tests.config import toy_project
 from tests.config.processes import alive, until
 from tests.servers import Server
-
-from config.watch import envfile, leftovers, loopback, ports
 
 
 class Watch:
@@ -30,9 +30,7 @@ class Watch:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **env: str) -> subprocess.Popen[bytes]:
-        base = {
-            key: value for key, value in os.environ.items() if not key.startswith(("S3_", "REDIS_", "PYTHON"))
-        }
+        base = {key: value for key, value in os.environ.items() if not key.startswith(("S3_", "REDIS_", "PYTHON"))}
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "config.watch"],
@@ -46,9 +44,7 @@ class Watch:
 
     def start_ready(self, **env: str) -> subprocess.Popen[bytes]:
         process = self.start(**env)
-        until(
-            lambda: "Ctrl-C stops it" in self.text or process.poll() is not None, seconds=30, what="readiness"
-        )
+        until(lambda: "Ctrl-C stops it" in self.text or process.poll() is not None, seconds=30, what="readiness")
         assert process.poll() is None, self.text
         return process
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.config.processes import alive, pids, until
 
 from config.watch import leftovers
 from config.watch.child import MARKER
+from tests.config.processes import alive, pids, until
 
 TOY = Path(__file__).with_name("toy_supervisor.py")
 PROJECT = TOY.parents[2]
@@ -131,9 +131,7 @@ def test_a_second_ctrl_c_hastens(start: Starter, tmp_path: Path) -> None:
 
 def test_leftovers_of_this_folder_only_are_ended(tmp_path: Path) -> None:
     def sleeper(folder: Path) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            ["sleep", "60"], env={**os.environ, MARKER: str(folder)}, start_new_session=True
-        )
+        return subprocess.Popen(["sleep", "60"], env={**os.environ, MARKER: str(folder)}, start_new_session=True)
 
     mine, other = sleeper(tmp_path), sleeper(tmp_path / "other")
     try:

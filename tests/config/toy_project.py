@@ -40,9 +40,7 @@ while True: time.sleep(1)
 
 def make(folder: Path) -> Path:
     package = folder / "config"
-    shutil.copytree(
-        Path(config.watch.__file__).parent, package / "watch", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(Path(config.watch.__file__).parent, package / "watch", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").touch()
     (package / "asgi.py").write_text(ASGI)
     (folder / "manage.py").write_text(MANAGE)
