@@ -23,7 +23,7 @@ class TracePayload(Payload):
 
 
 def note(payload: TracePayload, context: RunContext, what: str) -> None:
-    line = f"{time.time():.3f} {what} {context.job_run_id} {context.attempt}\n"
+    line = f"{time.time():.6f} {what} {context.job_run_id} {context.attempt}\n"
     with Path(payload.trace).open("a") as file:
         file.write(line)
 

@@ -1,0 +1,132 @@
+"""The beat: leads or stands by, fires housekeeping once, and outlives outages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis as redis_client
+from django.db import OperationalError
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from config.celery import app
+from schedules.beat import WatchbillScheduler
+from schedules.engine.clock import database_now
+from schedules.models import Run, Schedule
+
+NAME = "Forget workers that are gone"
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which housekeeping tasks were sent."""
+    names: list[str] = []
+
+    def apply_async(self: Any, entry: Any, *_: Any, **__: Any) -> None:
+        names.append(entry.name)
+
+    monkeypatch.setattr(WatchbillScheduler, "apply_async", apply_async)
+    return names
+
+
+@pytest.fixture
+def beats(transactional_db: None) -> Iterator[Callable[[], WatchbillScheduler]]:
+    made: list[WatchbillScheduler] = []
+
+    def make() -> WatchbillScheduler:
+        made.append(WatchbillScheduler(app=app))
+        return made[-1]
+
+    yield make
+    for beat in made:
+        beat._finalize.cancel()
+
+
+def make_due() -> None:
+    PeriodicTask.objects.filter(name=NAME).update(last_run_at=database_now() - timedelta(hours=2))
+
+
+def test_two_beats_fire_a_housekeeping_entry_once(
+    beats: Callable[[], WatchbillScheduler], sent: list[str], redis: redis_client.Redis
+) -> None:
+    one, two = beats(), beats()
+    make_due()
+    # Both hold the entry as due, as after a leader that was taken for dead: only the database decides.
+    for beat in (one, two):
+        beat._take_over()
+        super(WatchbillScheduler, beat).tick()
+    assert sent == [NAME]
+    entry = PeriodicTask.objects.get(name=NAME)
+    assert entry.total_run_count == 1
+
+
+def test_a_take_over_fires_nothing_again(
+    beats: Callable[[], WatchbillScheduler], sent: list[str], redis: redis_client.Redis
+) -> None:
+    one, two = beats(), beats()
+    two._take_over()
+    make_due()
+    one.tick()
+    one.tick()
+    one.close()
+    two.tick()
+    two.tick()
+    assert sent == [NAME]
+
+
+def test_a_stand_by_neither_plans_nor_cleans(
+    beats: Callable[[], WatchbillScheduler], sent: list[str], make_schedule: Callable[..., Schedule]
+) -> None:
+    leader, standby = beats(), beats()
+    assert leader._lead()
+    now = database_now().replace(microsecond=0)
+    make_schedule("due", "* * * * * *", next_run_at=now - timedelta(seconds=1), active_from=now - timedelta(hours=1))
+    make_due()
+    standby.tick()
+    assert not Run.objects.exists()
+    assert sent == []
+
+
+def test_planning_goes_on_while_redis_is_down(
+    beats: Callable[[], WatchbillScheduler], sent: list[str], make_schedule: Callable[..., Schedule], settings: Any
+) -> None:
+    import dataclasses
+
+    settings.WATCHBILL = dataclasses.replace(settings.WATCHBILL, redis_url="redis://127.0.0.1:1/0")
+    now = database_now().replace(microsecond=0)
+    make_schedule("due", "* * * * * *", next_run_at=now - timedelta(seconds=1), active_from=now - timedelta(hours=1))
+    beats().tick()
+    assert Run.objects.filter(status="queued", admission_token="").exists()
+
+
+def test_an_edit_in_the_admin_outlives_a_restart(beats: Callable[[], WatchbillScheduler]) -> None:
+    beats()
+    daily, _ = IntervalSchedule.objects.get_or_create(every=1, period="days")
+    PeriodicTask.objects.filter(name=NAME).update(interval=daily, enabled=False)
+    beats()
+    entry = PeriodicTask.objects.get(name=NAME)
+    assert entry.interval == daily
+    assert not entry.enabled
+
+
+def test_a_tick_outlives_the_database(
+    beats: Callable[[], WatchbillScheduler], monkeypatch: pytest.MonkeyPatch, redis: redis_client.Redis
+) -> None:
+    from schedules import beat as module
+
+    beat = beats()
+
+    def gone(*_: Any, **__: Any) -> None:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(module, "plan_due", gone)
+    assert beat.tick() > 0
+    assert not beat._leads, "it asks for the lease again"
+    monkeypatch.undo()
+    assert beat.tick() >= 0
+
+
+def test_beat_does_not_wait_for_a_broker(beats: Callable[[], WatchbillScheduler]) -> None:
+    assert beats().producer is None
