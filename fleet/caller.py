@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AnonymousUser
-from rest_framework.exceptions import NotAuthenticated, ValidationError
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied, ValidationError
 from rest_framework.request import Request
 
 from fleet.actors import Actor
@@ -29,8 +29,11 @@ class Caller:
 
 
 def caller_of(request: Request) -> Caller:
-    """The caller of an authenticated request. Raises ``NotAuthenticated`` or, for several organisations and none
-    named, ``ValidationError``."""
+    """The caller of an authenticated request.
+
+    Raises ``NotAuthenticated``, ``PermissionDenied`` for a person without an organisation, and ``ValidationError`` for
+    several organisations and none named.
+    """
     address = request.META.get("REMOTE_ADDR", "") or ""
     if isinstance(request.auth, ApiKey):
         return _key_caller(request.auth, address)
@@ -59,5 +62,7 @@ def _chosen(request: Request, user: Any) -> Organisation:
     choice = list(mine.filter(slug=named) if named else mine[:2])
     if len(choice) == 1:
         return choice[0]
-    known = ", ".join(mine.values_list("slug", flat=True)) or "none"
+    known = ", ".join(mine.values_list("slug", flat=True))
+    if not known:
+        raise PermissionDenied("You are not a member of an organisation. An admin of one can add you.")
     raise ValidationError({ORGANISATION_HEADER: [f"Name one of your organisations in this header: {known}."]})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import MethodNotAllowed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from fleet.caller import Caller, caller_of
+from fleet.caller import caller_of
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -19,7 +19,11 @@ class HasScope(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         caller = caller_of(request)
-        action = getattr(view, "action", None) or (request.method or "").lower()
+        method = (request.method or "").lower()
+        # The framework asks for permission before it looks for the method.
+        if method not in view.http_method_names or not hasattr(view, method):
+            raise MethodNotAllowed(method.upper())
+        action = getattr(view, "action", None) or method
         scope = getattr(view, "scopes", {}).get(action)
         if scope is None:
             return False
@@ -27,14 +31,3 @@ class HasScope(BasePermission):
             raise PermissionDenied(f"This needs the scope {scope!r}, which your key or role does not have.")
         request.caller = caller  # type: ignore[attr-defined]
         return True
-
-
-class ScopedView:
-    """Mix-in: the caller of the request, found once by :class:`HasScope`."""
-
-    request: Any
-
-    @property
-    def caller(self) -> Caller:
-        caller: Caller = self.request.caller
-        return caller

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
 from fleet.errors import Conflict, DomainError, NameTaken, NotFound
@@ -19,7 +20,10 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "This address does not take that method",
+    406: "No such representation",
     409: "Not possible in the present state",
+    413: "The body is too large",
+    415: "The body must be JSON",
     429: "Too many requests",
 }
 
@@ -30,6 +34,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         return _problem(_domain_status(error), detail=error.message, errors=_field_errors(error), code=error.code)
     if isinstance(error, exceptions.ValidationError):
         return _problem(400, detail="Some fields are not valid.", errors=_flat(error.detail), code="invalid")
+    if isinstance(error, RequestDataTooBig):
+        return _problem(413, detail="The body is longer than this server reads.", errors={}, code="too_large")
     plain = exception_handler(error, context)
     if plain is None:
         return None
@@ -40,14 +46,19 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     return response
 
 
-def _problem(code_number: int, *, detail: str, errors: dict[str, list[str]], code: str) -> Response:
-    body: dict[str, Any] = {
+def problem_body(code_number: int, *, detail: str, code: str) -> dict[str, Any]:
+    """The members that every problem has."""
+    return {
         "type": "about:blank",
         "title": _TITLES.get(code_number, "Something went wrong"),
         "status": code_number,
         "code": code,
         "detail": detail,
     }
+
+
+def _problem(code_number: int, *, detail: str, errors: dict[str, list[str]], code: str) -> Response:
+    body = problem_body(code_number, detail=detail, code=code)
     if errors:
         body["errors"] = errors
     return Response(body, status=code_number, content_type=CONTENT_TYPE)
@@ -66,11 +77,15 @@ def _field_errors(error: DomainError) -> dict[str, list[str]]:
 
 
 def _flat(detail: Any, prefix: str = "") -> dict[str, list[str]]:
-    """Nested errors as ``{"payload.command": ["…"]}``."""
+    """Nested errors as ``{"payload.command": ["…"]}``; what concerns no single field is under ``body``."""
+    if isinstance(detail, list) and any(isinstance(each, dict) for each in detail):
+        detail = {str(index): each for index, each in enumerate(detail) if each}
     if isinstance(detail, dict):
         flat: dict[str, list[str]] = {}
         for name, each in detail.items():
-            flat |= _flat(each, f"{prefix}.{name}" if prefix else str(name))
+            path = [prefix] if prefix else []
+            path += [] if name == api_settings.NON_FIELD_ERRORS_KEY else [str(name)]
+            flat |= _flat(each, ".".join(path))
         return flat
     return {prefix or "body": [str(each) for each in (detail if isinstance(detail, list) else [detail])]}
 

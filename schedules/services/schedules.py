@@ -132,6 +132,7 @@ def schedule_enable(*, schedule: Schedule, actor: Actor) -> Schedule:
 @transaction.atomic(durable=True)
 def schedule_disable(*, schedule: Schedule, actor: Actor, reason: str = "") -> Schedule:
     """Stop it from firing. Runs that wait or run go on; its cursor stays, so that enabling can account for it."""
+    _check_length("paused_reason", reason)
     row = _locked(schedule)
     if not row.enabled:
         return row
@@ -221,6 +222,8 @@ def _agent_of(organisation: Organisation, container: str) -> Agent:
 
 def _check(schedule: Schedule) -> None:
     check_name(schedule.name)
+    _check_length("display_name", schedule.display_name)
+    _check_length("expression", schedule.expression)
     try:
         rule = timing.validate(schedule.expression, timezone=schedule.timezone, job_name=schedule.name)
     except timing.ExpressionError as error:
@@ -231,6 +234,13 @@ def _check(schedule: Schedule) -> None:
     check_payload(schedule)
     _check_numbers(schedule)
     _check_choices(schedule)
+
+
+def _check_length(field: str, text: str) -> None:
+    """SQLite would take any length; PostgreSQL answers with an error of its own."""
+    longest = Schedule._meta.get_field(field).max_length  # type: ignore[union-attr]  # noqa: SLF001
+    if longest is not None and len(text) > longest:
+        raise InvalidInput(f"{field} may have {longest} characters, not {len(text)}.", field=field)
 
 
 def _check_numbers(schedule: Schedule) -> None:

@@ -1,0 +1,1 @@
+"""Schedules and runs over HTTP. Views parse, call a service, and render."""
