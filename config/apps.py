@@ -9,4 +9,5 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         # Whoever runs Django publishes to our broker, not to Celery's default one.
-        import config.celery  # noqa: F401, PLC0415
+        import config.celery  # noqa: PLC0415
+        import config.checks  # noqa: F401, PLC0415

@@ -47,13 +47,12 @@ def run_retry(*, run: Run, actor: Actor) -> Requested:
 @transaction.atomic(durable=True)
 def run_cancel(*, run: Run, actor: Actor) -> Run:
     """Cancel a run: at once when it waits, within seconds when it runs. Raises :class:`Conflict` when it is over."""
-    cause = f"cancelled by {actor.label}"
-    if not lifecycle.run_cancel(run, cause=cause, actor=actor.label, now=database_now()):
-        fresh = Run.objects.get(pk=run.pk)
-        if fresh.is_over:
-            raise Conflict(f"The run {run.job_run_id} is over already: {fresh.get_status_display()}.")
-    _audit(run, "run.cancel", actor)
+    asked = lifecycle.run_cancel(run, cause=f"cancelled by {actor.label}", actor=actor.label, now=database_now())
     fresh = Run.objects.select_related("organisation", "schedule", "agent").get(pk=run.pk)
+    if asked:
+        _audit(run, "run.cancel", actor)
+    elif fresh.is_over:
+        raise Conflict(f"The run {run.job_run_id} is over already: {fresh.get_status_display()}.")
     if fresh.is_over:
         transaction.on_commit(lambda: _release(fresh))
     return fresh

@@ -53,7 +53,6 @@ def test_it_is_a_task_that_flower_can_show(executor: Executor[Any]) -> None:
     task = app.tasks[executor.key]
     assert task.ignore_result
     assert task.acks_late
-    assert task.queue == executor.queue
 
 
 def test_an_unknown_key_is_refused_with_a_near_one() -> None:

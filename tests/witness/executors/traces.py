@@ -29,6 +29,8 @@ def note(payload: TracePayload, context: RunContext, what: str) -> None:
 
 
 class Trace(Executor[TracePayload]):
+    """Notes when it starts and ends, and what reaps it."""
+
     key, title, queue = "test.trace", "Trace", "scans"
     payload_model = TracePayload
 
