@@ -6,7 +6,8 @@ PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
+# --no-compile: Python compiles what is imported, when it is; compiling all of it takes as long as installing it.
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input --no-compile
 SOURCES := backups config fleet leadscan monitoring schedules sessions tests benchmarks manage.py
 UV_COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate

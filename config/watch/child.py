@@ -22,7 +22,11 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
-    """A process to run. ``stops`` are the signals that end it, each with the seconds it is given."""
+    """A process to run.
+
+    ``stops`` are the signals that end it, each with the seconds it is given. Those of all stages together stay
+    below 20 s, so that Ctrl-C is never felt to hang.
+    """
 
     name: str
     argv: tuple[str, ...]

@@ -40,11 +40,11 @@ class DataFolder:
 
 
 def _make(path: Path) -> None:
-    if path.exists() and not path.is_dir():
-        raise LaunchError(
-            f"The data folder {shown(path)} is a file. Move it away, or name a folder: WATCHBILL_DATA=… make run"
-        )
     try:
+        if path.exists() and not path.is_dir():
+            raise LaunchError(
+                f"The data folder {shown(path)} is a file. Move it away, or name a folder: WATCHBILL_DATA=… make run"
+            )
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(path)
     except OSError as error:

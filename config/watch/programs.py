@@ -43,7 +43,7 @@ class Programs:
 
     def beat(self) -> Child:
         # First to end: nothing new is planned while the worker finishes.
-        return self._celery("beat", "--pidfile=", "--loglevel", "WARNING", stage=3)
+        return self._celery("beat", "--pidfile=", "--loglevel", "WARNING", stage=3, stops=((SIGTERM, 3.0),))
 
     def worker(self) -> Child:
         pool = ("--pool", "prefork", "-c", str(self._settings.worker_slots), "-Q", QUEUES, "-n", "watch@%h")

@@ -63,6 +63,7 @@ def child(binary: Path, data: DataFolder, values: Mapping[str, str]) -> Child:
         env=_server_environment(data, values),
         log=data.log("s3"),
         cwd=folder,
+        stops=((signal.SIGTERM, 2.0),),
         orphan_signal=signal.SIGTERM,
         stage=1,
     )
