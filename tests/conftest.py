@@ -10,7 +10,7 @@ import redis as redis_client
 from tests.environment import REDIS_PORT
 
 # Their assertions are rewritten when they are loaded as plugins, so nothing of them is imported at the top.
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.console", "tests.servers"]
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,20 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone
 
 from schedules.models import Run, Schedule
+from schedules.timing import ExpressionError, check_timezone
 
 STAMP = "%Y-%m-%d %H:%M:%S"
 
 
 def clock(moment: datetime | None, zone: str = "UTC") -> str:
-    """``2026-02-26 02:00:00 Asia/Shanghai``, or ``–``."""
-    return f"{moment.astimezone(ZoneInfo(zone)).strftime(STAMP)} {zone}" if moment else "–"
+    """``2026-02-26 02:00:00 Asia/Shanghai``, or ``–``. A zone that was damaged in the database becomes UTC."""
+    if moment is None:
+        return "–"
+    try:
+        local = check_timezone(zone)
+    except ExpressionError:
+        local, zone = ZoneInfo("UTC"), "UTC"
+    return f"{moment.astimezone(local).strftime(STAMP)} {zone}"
 
 
 def distance(moment: datetime) -> str:
