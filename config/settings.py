@@ -110,7 +110,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
-    "socket_timeout": 5.0,
+    "socket_timeout": 0.9,
     "socket_connect_timeout": 0.5,
     "retry_on_timeout": False,
     "health_check_interval": 10,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from pydantic import ValidationError
 
 from schedules.engine import admission, lifecycle, slots
@@ -33,8 +33,7 @@ LOST_LIMIT = 5
 
 def execute(*, run_id: int, attempt: int, token: str) -> None:
     """Handle one message. A message whose token is void (redelivered, retried, cancelled) is dropped."""
-    now = database_now()
-    run = lifecycle.run_claim(run_id=run_id, attempt=attempt, token=token, worker=worker_name(), now=now)
+    run = _claim(run_id, attempt, token)
     if run is None:
         logger.info("message for run %s attempt %s dropped: its token is void", run_id, attempt)
         return
@@ -49,6 +48,22 @@ def execute(*, run_id: int, attempt: int, token: str) -> None:
         logger.warning("run %s: the attempt had lost its claim; what it did is not recorded", run.job_run_id)
         return
     _let_next_in(run)
+
+
+def _claim(run_id: int, attempt: int, token: str) -> Run | None:
+    """Claim, on a new connection when the kept one is dead: connections outlive tasks here (CELERY_DB_REUSE_MAX)."""
+
+    def claim() -> Run | None:
+        now = database_now()
+        return lifecycle.run_claim(run_id=run_id, attempt=attempt, token=token, worker=worker_name(), now=now)
+
+    try:
+        return claim()
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("run %s: the database connection is made anew: %s", run_id, error)
+        connection.close()
+        # When this fails too, the message is gone and the sweep publishes the run again.
+        return claim()
 
 
 def worker_name() -> str:

@@ -103,6 +103,29 @@ def test_a_flushed_redis_loses_no_run(watch: Watch) -> None:
     assert happened == ["start", "end"] * 4, "two ran at once, or one ran twice"
 
 
+def test_a_database_that_drops_its_connections_loses_no_run(watch: Watch, database_url: str) -> None:
+    if not database_url:
+        pytest.skip("SQLite has no connections to drop")
+    import psycopg
+
+    watch.beat()
+    watch.worker()
+    create(watch, "steady", "* * * * * *")
+    for _ in range(3):
+        time.sleep(3)
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+    time.sleep(3)
+    assert watch.manage("job", "disable", "steady").returncode == 0
+    watch.until(lambda: all(run["status"] == "success" for run in runs(watch, "steady")), every=1)
+    ends = Counter(line[2] for line in trace(watch) if line[1] == "end")
+    assert set(ends.values()) == {1}
+    assert len(ends) == len(runs(watch, "steady")) >= 8
+
+
 def test_cancel_and_timeout_end_the_work(watch: Watch) -> None:
     watch.beat()
     watch.worker()
