@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -27,6 +28,14 @@ from schedules.models import Run
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+
+@dataclass(frozen=True, kw_only=True)
+class Unreaped:
+    """What a lost attempt left outside could not be ended: nothing else may happen before it is."""
+
+    cause: str
+
+
 # A worker that dies again and again on the same run is more likely killed by it than unlucky.
 LOST_LIMIT = 5
 
@@ -43,11 +52,11 @@ def execute(*, run_id: int, attempt: int, token: str) -> None:
     with keeper().attending(work):
         outcome = _perform(work)
         _insist(work.runlog.close, work)
-        finished = _insist(lambda: lifecycle.run_finish(run, outcome, now=database_now()), work)
-    if finished is None:
+        recorded = _insist(lambda: _record(run, outcome), work)
+    if not recorded:
         logger.warning("run %s: the attempt had lost its claim; what it did is not recorded", run.job_run_id)
-        return
-    _let_next_in(run)
+    elif not isinstance(outcome, Unreaped):
+        _let_next_in(run)
 
 
 def _claim(run_id: int, attempt: int, token: str) -> Run | None:
@@ -70,6 +79,14 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
+def _record(run: Run, outcome: Outcome | Unreaped) -> bool:
+    now = database_now()
+    if isinstance(outcome, Unreaped):
+        delay = lifecycle.retry_delay(run)
+        return lifecycle.run_lose(run, cause=outcome.cause, ending=run.ending, code="not_reaped", delay=delay, now=now)
+    return lifecycle.run_finish(run, outcome, now=now) is not None
+
+
 def _redactor(run: Run) -> Redactor:
     return Redactor(known_secrets(run.agent.secret_refs if run.agent else {}))
 
@@ -88,12 +105,13 @@ def _hold_slots(run: Run) -> bool:
     return not cause
 
 
-def _perform(work: Attempt) -> Outcome:
+def _perform(work: Attempt) -> Outcome | Unreaped:
     executor = executors().get(work.run.executor)
     if executor is None:
         return _failed("executor_unknown", f"No executor named {work.run.executor!r} is installed here.")
+    if unreaped := _reap(executor, work):
+        return unreaped
     try:
-        _reap(executor, work)
         if early := _ends_unexecuted(work, executor):
             return early
         return Outcome(status="success", result=executor.execute(_payload(executor, work), work))
@@ -112,14 +130,22 @@ def _failure(work: Attempt, error: Exception) -> Outcome:
     return _fail(work, "executor_error", f"{type(error).__name__}: {error}", retryable=True)
 
 
-def _reap(executor: Executor[Any], work: Attempt) -> None:
-    """End what a lost attempt left outside, before anything else may happen."""
+def _reap(executor: Executor[Any], work: Attempt) -> Outcome | Unreaped | None:
+    """End what a lost attempt left outside, before anything else may happen. None: nothing is left."""
     if not work.run.handle:
-        return
-    executor.reap(work.run.handle, work)
-    work.log(f"What attempt {work.attempt - 1} had left running was ended.")
-    lifecycle.run_note(work.run, kind="reaped", cause="the former attempt's work was ended", now=database_now())
-    work.record_handle({})
+        return None
+    try:
+        executor.reap(work.run.handle, work)
+        work.record_handle({})
+    except Exception as error:  # noqa: BLE001 - whatever it was, the former work may still go on
+        cause = work.redact(f"What a lost attempt left running could not be ended: {error}")
+        work.log(cause)
+        if work.run.lost_attempts > LOST_LIMIT:
+            return _failed("not_reaped", f"{cause} It was tried {LOST_LIMIT} times; end it by hand.")
+        return Unreaped(cause=cause)
+    work.log("What the lost attempt had left running was ended.")
+    lifecycle.run_note(work.run, kind="reaped", cause="the lost attempt's work was ended", now=database_now())
+    return None
 
 
 def _ends_unexecuted(work: Attempt, executor: Executor[Any]) -> Outcome | None:

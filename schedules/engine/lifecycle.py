@@ -169,8 +169,11 @@ def run_cancel(run: Run, *, cause: str, actor: str, now: datetime) -> bool:
 
 
 @transaction.atomic
-def run_lose(run: Run, *, cause: str, ending: str = "", now: datetime) -> bool:
-    """running → queued: its worker is gone. The slot stays held until the next claim has reaped the handle.
+def run_lose(
+    run: Run, *, cause: str, ending: str = "", code: str = "worker_lost", delay: timedelta = timedelta(0), now: datetime
+) -> bool:
+    """running → queued: its worker is gone, or could not end what a lost one left. The handle and with it the slots
+    stay held until a claim has reaped it.
 
     ``ending``: the next claim only reaps and then ends the run so.
     """
@@ -179,9 +182,9 @@ def run_lose(run: Run, *, cause: str, ending: str = "", now: datetime) -> bool:
         claim_token="",
         attempt=F("attempt") + 1,
         lost_attempts=F("lost_attempts") + 1,
-        next_attempt_at=now,
+        next_attempt_at=now + delay,
         ending=ending,
-        error_code="worker_lost",
+        error_code=code,
         error_message=cause,
     )
     if changed:
