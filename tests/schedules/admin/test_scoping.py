@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from fleet.models import ApiKey, Member
+from fleet.models import Agent, ApiKey, Member
 from fleet.services.apikeys import apikey_create
 from fleet.services.organisations import member_set
 from schedules.models import Run, Schedule
@@ -137,3 +138,19 @@ def test_an_admin_makes_no_owner(staff: Any, fleet: dict[str, Any]) -> None:
     assert client.post(f"/admin/fleet/member/{mine.pk}/change/", {"role": "owner"}).status_code == 403
     assert Member.objects.get(pk=mine.pk).role == "admin"
     assert not ApiKey.objects.exists()
+
+
+def test_another_tenants_organisation_cannot_be_chosen(staff: Any, fleet: dict[str, Any]) -> None:
+    data = {"organisation": fleet["theirs"].pk, "slug": "spy", "secret_refs": "{}", "max_concurrent_runs": 1}
+    response = staff("owner").post("/admin/fleet/agent/add/", data | {"runtime": "directory"})
+    assert "organisation" in response.context["adminform"].form.errors
+    assert not Agent.objects.filter(slug="spy").exists()
+
+
+def test_a_forged_post_is_refused(fleet: dict[str, Any]) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("victim", password="x"))
+    for path in ("run-now/", "delete/", "change/"):
+        assert client.post(f"{SCHEDULES}{fleet['schedule'].pk}/{path}", DONE | {"post": "yes"}).status_code == 403
+    assert not Run.objects.exists()
+    assert Schedule.objects.count() == 2
