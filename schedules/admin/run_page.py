@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
-from fleet.admin.marks import link, link_to, pretty, table
+from fleet.admin.marks import link, link_to, pretty, read_once, table
 from schedules.admin.words import clock, distance, duration, status_badge, wait_of
 from schedules.models import Run, RunLogChunk
 
@@ -61,6 +61,7 @@ class RunPage(_Page):
         return link_to(obj.schedule, obj.schedule_name or "none")
 
     @admin.display(description="retries")
+    @read_once
     def lineage(self, obj: Run) -> str:
         later = format_html_join(", ", "{}", ((link_to(each),) for each in obj.retries.order_by("pk")[:20]))
         parts = [("retry of {}", link_to(obj.retry_of))] if obj.retry_of else []
@@ -75,6 +76,7 @@ class RunPage(_Page):
         return link(f"{flower}/task/{quote(obj.task_id)}", f"{obj.task_id} in Flower")
 
     @admin.display(description="events")
+    @read_once
     def timeline(self, obj: Run) -> str:
         rows = [
             (clock(event.at), event.kind.replace("_", " "), str(event.attempt), event.cause, event.actor or "the watch")
@@ -83,6 +85,7 @@ class RunPage(_Page):
         return table(("at", "event", "attempt", "cause", "by"), rows, empty="No event was recorded.")
 
     @admin.display(description="log")
+    @read_once
     def log(self, obj: Run) -> str:
         lines = _last_lines(obj)
         if not lines:

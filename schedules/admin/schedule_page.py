@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from fleet.admin.marks import link, link_to, table, yes_no
+from fleet.admin.marks import link, link_to, read_once, table, yes_no
 from schedules import timing
 from schedules.admin.words import clock, coming_fires, distance, duration, rhythm, status_badge
 from schedules.models import Schedule
@@ -27,6 +27,7 @@ class SchedulePage:
         return mark if obj.enabled else format_html("{} {}", mark, obj.paused_reason or "no reason given")
 
     @admin.display(description="next fires")
+    @read_once
     def next_fires(self, obj: Schedule) -> str:
         now = timezone.now()
         try:
@@ -40,6 +41,7 @@ class SchedulePage:
         return format_html("{}{}", note, shown)
 
     @admin.display(description="recent runs")
+    @read_once
     def recent_runs(self, obj: Schedule) -> str:
         now = timezone.now()
         rows = [
@@ -58,6 +60,7 @@ class SchedulePage:
         return shown if not rows else format_html("{}{}", shown, _all("run", obj, "All its runs"))
 
     @admin.display(description="skipped fires")
+    @read_once
     def recent_skips(self, obj: Schedule) -> str:
         rows = [
             (
