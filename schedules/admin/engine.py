@@ -1,0 +1,84 @@
+"""The rows by which the engine keeps watch: to be read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.contrib import admin
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from fleet.admin.base import OperatorOnlyAdmin, ReadOnlyAdmin
+from fleet.admin.marks import link_to, yes_no
+from schedules.admin.words import clock, distance
+from schedules.models import EngineLease, RunEvent, SkipSpan, WorkerProcess
+
+_SILENT = timedelta(seconds=30)
+
+
+@admin.register(SkipSpan)
+class SkipSpanAdmin(ReadOnlyAdmin):
+    resource, organisation_path = "schedules", "schedule__organisation"
+    list_display = ("schedule", "count", "reason", "first_fire", "last_fire")
+    list_filter = ("reason",)
+    search_fields = ("schedule__name", "schedule__display_name")
+    list_select_related = ("schedule__organisation",)
+    ordering = ("-first_fire_at",)
+
+    @admin.display(description="from", ordering="first_fire_at")
+    def first_fire(self, obj: SkipSpan) -> str:
+        return clock(obj.first_fire_at, obj.schedule.timezone)
+
+    @admin.display(description="through", ordering="last_fire_at")
+    def last_fire(self, obj: SkipSpan) -> str:
+        return clock(obj.last_fire_at, obj.schedule.timezone)
+
+
+@admin.register(RunEvent)
+class RunEventAdmin(ReadOnlyAdmin):
+    resource, organisation_path = "schedules", "run__organisation"
+    list_display = ("at", "of_run", "kind", "status", "attempt", "cause", "actor")
+    list_filter = ("kind",)
+    search_fields = ("run__job_run_id", "run__schedule_name", "cause")
+    list_select_related = ("run__organisation",)
+    ordering = ("-id",)
+
+    @admin.display(description="run")
+    def of_run(self, obj: RunEvent) -> str:
+        return link_to(obj.run)
+
+
+@admin.register(WorkerProcess)
+class WorkerProcessAdmin(OperatorOnlyAdmin):
+    resource = "schedules"
+    list_display = ("name", "state", "seen", "slots", "queue_names", "started_at")
+    readonly_fields = ("state", "seen", "queue_names")
+    fields = ("name", "state", "seen", "slots", "queue_names", "started_at")
+
+    @admin.display(description="state")
+    def state(self, obj: WorkerProcess) -> SafeString:
+        return yes_no(yes=timezone.now() - obj.seen_at < _SILENT, word="Reports", other="Silent")
+
+    @admin.display(description="last seen", ordering="seen_at")
+    def seen(self, obj: WorkerProcess) -> str:
+        return distance(obj.seen_at, timezone.now())
+
+    @admin.display(description="queues")
+    def queue_names(self, obj: WorkerProcess) -> str:
+        return ", ".join(obj.queues)
+
+
+@admin.register(EngineLease)
+class EngineLeaseAdmin(OperatorOnlyAdmin):
+    resource = "schedules"
+    list_display = ("name", "state", "holder", "renewed", "expires_at")
+    readonly_fields = ("state", "renewed")
+    fields = ("name", "state", "holder", "renewed", "expires_at")
+
+    @admin.display(description="state")
+    def state(self, obj: EngineLease) -> SafeString:
+        return yes_no(yes=obj.expires_at > timezone.now(), word="Held", other="Free")
+
+    @admin.display(description="renewed", ordering="renewed_at")
+    def renewed(self, obj: EngineLease) -> str:
+        return distance(obj.renewed_at, timezone.now())

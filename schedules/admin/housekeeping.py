@@ -1,0 +1,103 @@
+"""django-celery-beat's entries and django-celery-results' rows in the theme's look, as the theme documents it.
+
+Both apps register first; ours replaces their classes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django_celery_beat import admin as beat_admin
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
+from django_celery_results import admin as results_admin
+from django_celery_results.models import GroupResult, TaskResult
+
+if TYPE_CHECKING:
+    # None of the three packages carries types.
+    class Theme(admin.ModelAdmin[Any]): ...
+
+    class ThemedSelect(forms.Select): ...
+
+    class BeatTaskSelect(forms.Select): ...
+
+    class BeatForm(forms.ModelForm[Any]): ...
+
+    class PlainTaskAdmin: ...
+
+    class PlainClockedAdmin: ...
+
+    class PlainCrontabAdmin: ...
+
+    class PlainResultAdmin: ...
+
+    class PlainGroupAdmin: ...
+
+    ThemedText: Any
+else:
+    from unfold.admin import ModelAdmin as Theme
+    from unfold.widgets import UnfoldAdminSelectWidget as ThemedSelect
+    from unfold.widgets import UnfoldAdminTextInputWidget as ThemedText
+
+    BeatForm, BeatTaskSelect = beat_admin.PeriodicTaskForm, beat_admin.TaskSelectWidget
+    PlainTaskAdmin, PlainClockedAdmin = beat_admin.PeriodicTaskAdmin, beat_admin.ClockedScheduleAdmin
+    PlainCrontabAdmin = beat_admin.CrontabScheduleAdmin
+    PlainResultAdmin, PlainGroupAdmin = results_admin.TaskResultAdmin, results_admin.GroupResultAdmin
+
+for _model in (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+    GroupResult,
+    TaskResult,
+):
+    admin.site.unregister(_model)
+
+
+class TaskSelect(ThemedSelect, BeatTaskSelect):
+    pass
+
+
+class TaskForm(BeatForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["task"].widget = ThemedText()
+        self.fields["regtask"].widget = TaskSelect()
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(PlainTaskAdmin, Theme):
+    form = TaskForm
+
+
+@admin.register(IntervalSchedule)
+class IntervalScheduleAdmin(Theme):
+    list_display = ("__str__", "every", "period")
+
+
+@admin.register(CrontabSchedule)
+class CrontabScheduleAdmin(PlainCrontabAdmin, Theme):
+    pass
+
+
+@admin.register(SolarSchedule)
+class SolarScheduleAdmin(Theme):
+    pass
+
+
+@admin.register(ClockedSchedule)
+class ClockedScheduleAdmin(PlainClockedAdmin, Theme):
+    pass
+
+
+@admin.register(TaskResult)
+class TaskResultAdmin(PlainResultAdmin, Theme):
+    pass
+
+
+@admin.register(GroupResult)
+class GroupResultAdmin(PlainGroupAdmin, Theme):
+    pass
