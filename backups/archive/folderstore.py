@@ -83,6 +83,9 @@ class FolderStore:
             if not path.exists():
                 _beside(path).unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """Nothing is held open between calls."""
+
     def _path(self, name: str) -> Path:
         return self.folder / require_archive_name(name)
 

@@ -44,7 +44,8 @@ class S3Store:
     def _objects(self) -> Iterator[dict[str, Any]]:
         more: dict[str, str] = {}
         while True:
-            page = self._call("list_objects_v2", Prefix=self._prefix, Delimiter="/", MaxKeys=self.page, **more)
+            asked = {"Prefix": self._prefix, "Delimiter": "/", "MaxKeys": self.page, **more}
+            page = self._call("list_objects_v2", **asked)
             yield from page.get("Contents", [])
             if not page.get("IsTruncated"):
                 return

@@ -94,3 +94,7 @@ class Store(Protocol):
     def reap(self, handle: Handle) -> None:
         """Remove what an upload left behind whose process died. Idempotent."""
         ...
+
+    def close(self) -> None:
+        """Give back connections. Idempotent."""
+        ...

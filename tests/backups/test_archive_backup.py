@@ -43,7 +43,9 @@ MANIFEST = Path(__file__).parents[1] / "tools" / "manifest.py"
 
 
 def back_up(store: Store, folder: Path, *, keep: int = 5, hooks: Hooks | None = None) -> Made:
-    return make_archive(store, lambda writer: pack_folder(open_folder(folder), writer), keep=keep, hooks=hooks)
+    return make_archive(
+        store, lambda writer: pack_folder(open_folder(folder), writer), keep=keep, hooks=hooks
+    )
 
 
 def packed(folder: Path, hooks: Hooks | None = None) -> tuple[bytes, TarWriter]:
@@ -63,7 +65,9 @@ def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "archives")
 
 
-def test_a_restored_tree_equals_the_one_that_was_archived(workspace: Path, store: FolderStore, tmp_path: Path) -> None:
+def test_a_restored_tree_equals_the_one_that_was_archived(
+    workspace: Path, store: FolderStore, tmp_path: Path
+) -> None:
     made = back_up(store, workspace)
     done = restore(store, made.name, tmp_path / "back")
     assert done.verified
@@ -80,7 +84,9 @@ def test_gnu_tar_reads_it_and_sha256sum_agrees(workspace: Path, store: FolderSto
     (tmp_path / "out").mkdir()
     subprocess.run(["tar", "xzf", store.folder / made.name, "-C", tmp_path / "out"], check=True)
     assert (tmp_path / "out/workspace/notes/今日.md").read_text(encoding="utf-8") == "夜班\n"
-    subprocess.run(["sha256sum", "-c", f"{made.name}.sha256"], cwd=store.folder, check=True, capture_output=True)
+    subprocess.run(
+        ["sha256sum", "-c", f"{made.name}.sha256"], cwd=store.folder, check=True, capture_output=True
+    )
     assert made.size == (store.folder / made.name).stat().st_size
 
 
@@ -203,7 +209,9 @@ def test_too_deep_a_tree_is_a_clear_error(workspace: Path) -> None:
         packed(workspace)
 
 
-def test_the_newest_five_stay_and_the_warning_is_no_failure(workspace: Path, store: FolderStore, monkeypatch) -> None:
+def test_the_newest_five_stay_and_the_warning_is_no_failure(
+    workspace: Path, store: FolderStore, monkeypatch
+) -> None:
     for day in range(1, 8):
         upload = store.begin(f"workspace_2026010{day}_000000.tar.gz", Hooks())
         upload.write(b"old")
@@ -241,7 +249,9 @@ def test_many_at_once_in_s3_all_get_a_name(workspace: Path, rclone_s3: S3Setting
     monkeypatch.setattr(backup_module, "_TRIES", 30)
     made: list[str] = []
     threads = [
-        threading.Thread(target=lambda: made.append(back_up(S3Store(rclone_s3, "a"), workspace, keep=50).name))
+        threading.Thread(
+            target=lambda: made.append(back_up(S3Store(rclone_s3, "a"), workspace, keep=50).name)
+        )
         for _ in range(4)
     ]
     for thread in threads:
@@ -289,7 +299,9 @@ def test_an_unreachable_s3_is_named_without_its_credentials(workspace: Path) -> 
     url = f"http://user:hunter2@127.0.0.1:{free_port()}"
     settings = S3Settings(endpoint_url=url, access_key_id="key", secret_access_key="hunter3")
     started = time.monotonic()
-    with pytest.raises(S3UnreachableError, match=r"S3 at http://127\.0\.0\.1:\d+ cannot be reached") as caught:
+    with pytest.raises(
+        S3UnreachableError, match=r"S3 at http://127\.0\.0\.1:\d+ cannot be reached"
+    ) as caught:
         back_up(S3Store(settings, "a"), workspace)
     assert "hunter" not in str(caught.value) + repr(settings)
     assert time.monotonic() - started < 15
@@ -315,7 +327,9 @@ sys.stdin.read()
     ) as server:
         assert server.stdout
         port = int(server.stdout.readline())
-        settings = S3Settings(endpoint_url=f"http://127.0.0.1:{port}", access_key_id="k", secret_access_key="s")
+        settings = S3Settings(
+            endpoint_url=f"http://127.0.0.1:{port}", access_key_id="k", secret_access_key="s"
+        )
         client_of(settings).create_bucket(Bucket="backups")
         with pytest.raises(S3RefusedError, match=r"refuses \(\w+\).*policy of the bucket 'backups'"):
             back_up(S3Store(settings, "a"), workspace)
@@ -325,7 +339,9 @@ sys.stdin.read()
 def test_a_full_disk_is_said_and_leaves_nothing(workspace: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", small], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "none", small], capture_output=True
+    ).returncode:
         pytest.skip("this machine does not let us mount a file system")
     try:
         (workspace / "big").write_bytes(os.urandom(4_000_000))
@@ -337,7 +353,9 @@ def test_a_full_disk_is_said_and_leaves_nothing(workspace: Path, tmp_path: Path)
 
 
 def tar_stream(folder: Path, *options: str) -> bytes:
-    return subprocess.run(["tar", "c", *options, folder.name], cwd=folder.parent, capture_output=True, check=True).stdout
+    return subprocess.run(
+        ["tar", "c", *options, folder.name], cwd=folder.parent, capture_output=True, check=True
+    ).stdout
 
 
 def repacked(stream: bytes, store: FolderStore, size: int = 1000) -> Made:
