@@ -93,7 +93,11 @@ def keys_of(settings: S3Settings) -> list[str]:
 
 
 def uploads_left(settings: S3Settings) -> list[str]:
-    found = client_of(settings).list_multipart_uploads(Bucket=settings.bucket).get("Uploads", [])
+    client = client_of(settings)
+    try:
+        found = client.list_multipart_uploads(Bucket=settings.bucket).get("Uploads", [])
+    except client.exceptions.NoSuchUpload:  # rclone's answer for a bucket that never had one
+        return []
     return [item["Key"] for item in found]
 
 

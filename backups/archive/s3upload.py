@@ -11,6 +11,7 @@ from backups.archive.errors import (
     ArchiveError,
     NameTakenError,
     S3FailedError,
+    S3RefusedError,
     S3UnsupportedError,
     UploadGoneError,
 )
@@ -141,10 +142,13 @@ def s3_handle(client: S3Client, key: str, upload_id: str) -> Handle:
 
 
 def uploads_of(client: S3Client, key: str) -> list[str]:
-    """The ids of the unfinished uploads of one key; none where the server cannot say."""
+    """The ids of the unfinished uploads of one key; none where the server cannot, or may not, say.
+
+    rclone's server answers "no such upload" for a bucket that never had one.
+    """
     try:
         answer = client.call("list_multipart_uploads", Prefix=key)
-    except S3UnsupportedError:
+    except (S3RefusedError, S3UnsupportedError, UploadGoneError):
         return []
     return [upload["UploadId"] for upload in answer.get("Uploads", []) if upload["Key"] == key]
 

@@ -77,8 +77,8 @@ class WorkspaceBackup(Executor[WorkspaceBackupPayload]):
 class _Plan:
     """A payload with its defaults filled in.
 
-    ``root`` is the folder of the agent that ``source`` lies in, None for a path in its container; ``folder`` is
-    the destination, None for S3.
+    ``root`` is the folder of the agent that ``source`` lies in, None for a path in its container;
+    ``folder`` is the destination, None for S3.
     """
 
     agent: AgentView
