@@ -1,7 +1,7 @@
 """A real Docker engine for tests, and containers to try things in.
 
-The engine is this session's own: its data in a temporary folder, no network. Where that cannot be (no root, no
-dockerd), tests skip with the reason, and fail where CI is set.
+The engine is this session's own: its data in a temporary folder, no network. Where that cannot be (no root,
+no dockerd), tests skip with the reason, and fail where CI is set.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import docker
 import pytest
+
 from fleet.clients.docker_socket import knock
 
 PROJECT = Path(__file__).parents[1]
@@ -148,7 +149,13 @@ def _rootfs() -> bytes:
 
 
 def _add(
-    tar: tarfile.TarFile, name: str, data: bytes = b"", *, kind=tarfile.REGTYPE, link="", mode=0o755
+    tar: tarfile.TarFile,
+    name: str,
+    data: bytes = b"",
+    *,
+    kind: bytes = tarfile.REGTYPE,
+    link: str = "",
+    mode: int = 0o755,
 ) -> None:
     info = tarfile.TarInfo(name)
     info.type, info.mode, info.size, info.linkname = kind, mode, len(data), link
@@ -178,7 +185,7 @@ def _start(engine: Engine, name: str, **options: object) -> str:
 
 @pytest.fixture
 def toy_container(docker_engine: Engine) -> Iterator[ToyContainer]:
-    """``toy_container(name="", user=None, command=…)`` starts a container without a network; answers its name."""
+    """``toy_container(name="", user=None, command=…)`` starts one without a network and answers its name."""
     names: list[str] = []
 
     def make(name: str = "", **options: object) -> str:
@@ -195,8 +202,8 @@ def toy_container(docker_engine: Engine) -> Iterator[ToyContainer]:
 def agent_container(docker_engine: Engine) -> Iterator[AgentContainer]:
     """``agent_container(name, env, workspace)``: a container that really has the ``s3`` command.
 
-    Its Python, its packages and this project are the host's, bound read-only at the same places; it shares the
-    host's network, so that it reaches an S3 server on loopback.
+    Its Python, its packages and this project are the host's, bound read-only at the same places; it shares
+    the host's network, so that it reaches an S3 server on loopback.
     """
     names: list[str] = []
 

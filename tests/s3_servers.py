@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+
 from backups.archive.settings import S3Settings
 
 KEYS = {"access_key_id": "watchbill", "secret_access_key": "secret-of-the-tests"}
@@ -76,7 +78,7 @@ def moto_server() -> Iterator[S3Settings]:
         server.stop()
 
 
-def client_of(settings: S3Settings):
+def client_of(settings: S3Settings) -> Any:
     """A plain client, to look at what is really there."""
     return boto3.session.Session().client(
         "s3",

@@ -1,23 +1,27 @@
 """``workspace.backup``: from folders and containers, to S3 and folders."""
+# ruff: noqa: S108 - /tmp is a place that is refused
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from docker_engine import Engine, ToyContainer
+from pydantic import ValidationError
+from run_context import FakeContext, agent_view
+from s3_servers import keys_of, uploads_left
+
 from backups.archive.folderstore import FolderStore
 from backups.archive.restore import restore
 from backups.archive.s3store import S3Store
 from backups.archive.settings import S3Settings
 from backups.executors import workspace_backup
 from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupPayload
-from pydantic import ValidationError
-from run_context import FakeContext, agent_view
-from s3_servers import keys_of, uploads_left
-from schedules.executors.base import ExecutorError, Stopped
+from schedules.executors.base import ExecutorError, Result, Stopped
 
 SUCCESS = re.compile(r"\[(S3|Backup)\] Backup completed successfully: workspace_\d{8}_\d{6}\.tar\.gz\n")
 
@@ -38,7 +42,7 @@ def context(workspace: Path) -> FakeContext:
     return FakeContext(agent_view(workspace_folder=str(workspace), state_folder=str(state)))
 
 
-def run(context: FakeContext, **payload: object):
+def run(context: FakeContext, **payload: object) -> Result:
     return WorkspaceBackup().execute(WorkspaceBackupPayload(**payload), context)
 
 
@@ -46,7 +50,9 @@ def check(context: FakeContext, **payload: object) -> None:
     WorkspaceBackup().check_payload(WorkspaceBackupPayload(**payload), agent=context.agent)
 
 
-def test_a_folder_to_s3(watch, context: FakeContext, rclone_s3: S3Settings, tmp_path: Path) -> None:
+def test_a_folder_to_s3(
+    watch: SimpleNamespace, context: FakeContext, rclone_s3: S3Settings, tmp_path: Path
+) -> None:
     watch.s3 = rclone_s3
     result = run(context)
     assert SUCCESS.fullmatch(context.text("stdout"))
@@ -59,7 +65,7 @@ def test_a_folder_to_s3(watch, context: FakeContext, rclone_s3: S3Settings, tmp_
     assert restore(store, result.details["name"], tmp_path / "back").verified
 
 
-def test_a_folder_to_a_folder_keeps_the_newest(watch, context: FakeContext) -> None:
+def test_a_folder_to_a_folder_keeps_the_newest(watch: SimpleNamespace, context: FakeContext) -> None:
     destination = watch.backup_root / "nightly"
     results = [run(context, to=str(destination), keep=2) for _ in range(3)]
     store = FolderStore(destination / "workspace/acme/lead")
@@ -71,14 +77,20 @@ def test_a_folder_to_a_folder_keeps_the_newest(watch, context: FakeContext) -> N
     assert results[0].summary.startswith("[Backup] Backup completed successfully: ")
 
 
-def test_a_part_of_the_workspace_and_the_state(watch, context: FakeContext, tmp_path: Path) -> None:
+def test_a_part_of_the_workspace_and_the_state(
+    watch: SimpleNamespace, context: FakeContext, tmp_path: Path
+) -> None:
     for source in ("notes", f"{context.agent.workspace_folder}/notes", context.agent.state_folder):
         assert run(context, source=source, to=str(watch.backup_root)).details["entries"] >= 1
 
 
 @pytest.mark.docker
 def test_a_path_in_the_container(
-    watch, context: FakeContext, docker_engine, toy_container, tmp_path: Path
+    watch: SimpleNamespace,
+    context: FakeContext,
+    docker_engine: Engine,
+    toy_container: ToyContainer,
+    tmp_path: Path,
 ) -> None:
     watch.docker_host = docker_engine.base_url
     name = toy_container()
@@ -106,7 +118,9 @@ def test_a_path_in_the_container(
     assert len(store.archives()) == 1
 
 
-def test_what_is_not_the_agents_is_refused(watch, context: FakeContext, tmp_path: Path) -> None:
+def test_what_is_not_the_agents_is_refused(
+    watch: SimpleNamespace, context: FakeContext, tmp_path: Path
+) -> None:
     (tmp_path / "secret").mkdir()
     Path(context.agent.workspace_folder, "out").symlink_to(tmp_path / "secret")
     for source in ("/etc", "..", "../../secret", "out", str(tmp_path / "secret")):
@@ -117,7 +131,9 @@ def test_what_is_not_the_agents_is_refused(watch, context: FakeContext, tmp_path
         assert (caught.value.code, caught.value.retryable) == ("place_refused", False)
 
 
-def test_a_destination_outside_of_the_root_is_refused(watch, context: FakeContext, tmp_path: Path) -> None:
+def test_a_destination_outside_of_the_root_is_refused(
+    watch: SimpleNamespace, context: FakeContext, tmp_path: Path
+) -> None:
     watch.backup_root.mkdir()
     (watch.backup_root / "out").symlink_to("/tmp")
     for to in ("/tmp", f"{watch.backup_root}/../x", f"{watch.backup_root}/out", "backups", "S3"):
@@ -128,7 +144,7 @@ def test_a_destination_outside_of_the_root_is_refused(watch, context: FakeContex
         check(context, to=str(watch.backup_root))
 
 
-def test_payloads(watch, context: FakeContext) -> None:
+def test_payloads(watch: SimpleNamespace, context: FakeContext) -> None:
     check(context)
     for wrong in ({"keep": 0}, {"keep": 1001}, {"location": "moon"}, {"too": "s3"}, {"source": ""}):
         with pytest.raises(ValidationError):
@@ -142,19 +158,21 @@ def test_payloads(watch, context: FakeContext) -> None:
             WorkspaceBackup().check_payload(WorkspaceBackupPayload(**payload), agent=agent)
 
 
-def test_failures_name_their_reason_in_the_log(watch, context: FakeContext) -> None:
+def test_failures_name_their_reason_in_the_log(watch: SimpleNamespace, context: FakeContext) -> None:
     with pytest.raises(ExecutorError, match="S3 keys are missing") as caught:
         run(context)
     assert caught.value.code == "s3_keys_missing"
     assert "[S3] Backup failed: S3 keys are missing" in context.text()
-    os.rename(context.agent.workspace_folder, f"{context.agent.workspace_folder}-gone")
+    Path(context.agent.workspace_folder).rename(f"{context.agent.workspace_folder}-gone")
     with pytest.raises(ExecutorError, match="does not exist here") as caught:
         run(context, to=str(watch.backup_root))
     assert caught.value.code == "workspace_missing"
 
 
 @pytest.mark.parametrize("to", ["s3", "folder"])
-def test_one_that_was_taken_over_publishes_nothing(watch, context: FakeContext, rclone_s3, to: str) -> None:
+def test_one_that_was_taken_over_publishes_nothing(
+    watch: SimpleNamespace, context: FakeContext, rclone_s3: S3Settings, to: str
+) -> None:
     watch.s3 = rclone_s3
     context.current = False
     with pytest.raises(Stopped):
@@ -163,12 +181,14 @@ def test_one_that_was_taken_over_publishes_nothing(watch, context: FakeContext, 
     assert not [path for path in watch.backup_root.rglob("*") if path.is_file()]
 
 
-def test_stopping_in_the_middle_leaves_nothing(watch, context: FakeContext, rclone_s3: S3Settings) -> None:
+def test_stopping_in_the_middle_leaves_nothing(
+    watch: SimpleNamespace, context: FakeContext, rclone_s3: S3Settings
+) -> None:
     watch.s3 = rclone_s3
     Path(context.agent.workspace_folder, "big").write_bytes(os.urandom(40_000_000))
     record = context.record_handle
 
-    def then_stop(handle) -> None:
+    def then_stop(handle: Mapping[str, object]) -> None:
         record(handle)
         if handle["upload_id"]:
             context.stop()
@@ -180,7 +200,13 @@ def test_stopping_in_the_middle_leaves_nothing(watch, context: FakeContext, rclo
 
 
 @pytest.mark.parametrize("to", ["s3", "folder"])
-def test_reaping_a_dead_attempt(watch, context: FakeContext, rclone_s3, monkeypatch, to: str) -> None:
+def test_reaping_a_dead_attempt(
+    watch: SimpleNamespace,
+    context: FakeContext,
+    rclone_s3: S3Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    to: str,
+) -> None:
     watch.s3 = rclone_s3
 
     class Died(BaseException):
@@ -206,7 +232,9 @@ def test_reaping_a_dead_attempt(watch, context: FakeContext, rclone_s3, monkeypa
     assert not [path for path in watch.backup_root.rglob("*") if path.is_file()]
 
 
-def test_progress_is_logged(watch, context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_logged(
+    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(workspace_backup, "_EVERY", 0.0)
     run(context, to=str(watch.backup_root))
     assert re.search(r"B read, .* stored\n", context.text("system"))

@@ -1,4 +1,5 @@
 """The Docker client against a real engine."""
+# ruff: noqa: S108 - /tmp of a container
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from docker_engine import Engine, ToyContainer
+
 from fleet.clients import docker_errors as errors
 from fleet.clients import docker_kill
 from fleet.clients.docker import DockerClient, ExecHandle
@@ -184,7 +186,7 @@ def test_stopping_kills_the_whole_tree_within_five_seconds(
 
 @pytest.mark.docker
 def test_killing_from_another_process_after_the_first_died(
-    client: DockerClient, toy_container, docker_engine
+    client: DockerClient, toy_container: ToyContainer, docker_engine: Engine
 ) -> None:
     name = toy_container()
     ran = Ran(client, name, "sh", "-c", "sleep 911 & sleep 912")
@@ -220,7 +222,7 @@ def test_children_that_changed_their_user_are_found(
 
 @pytest.mark.docker
 def test_killing_where_nothing_can_run_any_more(
-    client: DockerClient, toy_container, docker_engine: Engine
+    client: DockerClient, toy_container: ToyContainer, docker_engine: Engine
 ) -> None:
     name = toy_container()
     ran = Ran(client, name, "sh", "-c", "echo ready; exec sleep 931")
@@ -239,7 +241,9 @@ def test_killing_where_nothing_can_run_any_more(
 
 
 @pytest.mark.docker
-def test_a_container_without_a_shell(client: DockerClient, toy_container, docker_engine, monkeypatch) -> None:
+def test_a_container_without_a_shell(
+    client: DockerClient, toy_container: ToyContainer, docker_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(docker_kill, "SCRIPT", "")
     monkeypatch.setattr("fleet.clients.docker.script_argv", lambda *_: ["/no/such/shell"])
     name = toy_container()

@@ -1,6 +1,10 @@
+"""Reading commands as people write them."""
+# ruff: noqa: S108 - /tmp of a container
+
 from __future__ import annotations
 
 import pytest
+
 from fleet.clients.docker_command import DockerCommandError, parse_docker_exec
 
 
@@ -40,7 +44,9 @@ from fleet.clients.docker_command import DockerCommandError, parse_docker_exec
         ("docker exec agent echo '夜 班' \"it's\"", "agent", ["echo", "夜 班", "it's"], {}, "", ""),
     ],
 )
-def test_commands_are_read_as_docker_reads_them(command, container, argv, env, user, workdir) -> None:
+def test_commands_are_read_as_docker_reads_them(  # noqa: PLR0917 - a row of the table
+    command: str, container: str, argv: list[str], env: dict[str, str], user: str, workdir: str
+) -> None:
     read = parse_docker_exec(command)
     assert (read.container, list(read.argv), dict(read.env), read.user, read.workdir) == (
         container,

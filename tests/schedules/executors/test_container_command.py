@@ -11,8 +11,10 @@ import pytest
 from docker_engine import AgentContainer, Engine, ToyContainer
 from run_context import FakeContext, agent_view
 from s3_servers import keys_of
+
+from backups.archive.settings import S3Settings
 from schedules.executors import container_command
-from schedules.executors.base import ExecutorError, Stopped
+from schedules.executors.base import ExecutorError, Result, Stopped
 from schedules.executors.container_command import CommandPayload, ContainerCommand, container_of
 
 
@@ -27,7 +29,7 @@ def context_for(name: str) -> FakeContext:
     return FakeContext(agent_view(container_name=name))
 
 
-def run(command: str, context: FakeContext):
+def run(command: str, context: FakeContext) -> Result:
     return ContainerCommand().execute(CommandPayload(command=command), context)
 
 
@@ -52,7 +54,7 @@ def test_output_goes_to_the_log_by_stream(engine: Engine, toy_container: ToyCont
 @pytest.mark.docker
 def test_a_failing_command_fails_with_its_last_line(engine: Engine, toy_container: ToyContainer) -> None:
     context = context_for(toy_container())
-    with pytest.raises(ExecutorError, match="ended with exit code 3. Last line: no keys") as caught:
+    with pytest.raises(ExecutorError, match=r"ended with exit code 3\. Last line: no keys") as caught:
         run(f"docker exec {context.agent.container_name} sh -c 'echo hi; echo no keys >&2; exit 3'", context)
     assert (caught.value.code, caught.value.retryable) == ("exit_code", True)
     with pytest.raises(ExecutorError, match="It printed nothing"):
@@ -84,7 +86,9 @@ def test_missing_stopped_and_unknown(engine: Engine, toy_container: ToyContainer
 
 
 @pytest.mark.docker
-def test_stopping_kills_within_five_seconds_even_when_the_log_hangs(engine: Engine, toy_container) -> None:
+def test_stopping_kills_within_five_seconds_even_when_the_log_hangs(
+    engine: Engine, toy_container: ToyContainer
+) -> None:
     name = toy_container()
     context = context_for(name)
     hanging = threading.Event()
@@ -143,7 +147,7 @@ def test_reaping_ends_what_a_former_attempt_left(engine: Engine, toy_container: 
 
 @pytest.mark.docker
 def test_the_sop_line_in_a_container_that_has_the_s3_command(
-    engine: Engine, agent_container: AgentContainer, rclone_s3, tmp_path: Path
+    engine: Engine, agent_container: AgentContainer, rclone_s3: S3Settings, tmp_path: Path
 ) -> None:
     env = {
         "S3_ENDPOINT_URL": rclone_s3.endpoint_url,
