@@ -14,9 +14,9 @@ DEFAULT_KEEP = 5
 
 @dataclass(frozen=True, kw_only=True)
 class S3Settings:
-    """An empty ``endpoint_url`` means Amazon's own. The keys never show in a ``repr``."""
+    """An empty ``endpoint_url`` means Amazon's own. Nothing secret shows in a ``repr``."""
 
-    endpoint_url: str = ""
+    endpoint_url: str = field(default="", repr=False)
     access_key_id: str = field(default="", repr=False)
     secret_access_key: str = field(default="", repr=False)
     bucket: str = DEFAULT_BUCKET

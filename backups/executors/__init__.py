@@ -1,0 +1,1 @@
+"""The executors of this floor."""

@@ -1,0 +1,239 @@
+"""The single door to the Docker engine."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import docker
+
+from fleet.clients import docker_errors as errors
+from fleet.clients.docker_kill import (
+    TOKEN_VARIABLE,
+    new_token,
+    parse_pids,
+    script_argv,
+    signal_from_outside,
+)
+from fleet.clients.docker_socket import OutputStream, failures, frames, knock
+
+DEFAULT_URL = "unix:///var/run/docker.sock"
+_TIMEOUT = 30
+#: Seconds that processes get to end by themselves, and that a kill may take in all.
+_GRACE = 1.5
+_KILL_LIMIT = 4.0
+_NAP = 0.15
+#: The exit codes of an exec that could not be started, and what the engine then says instead of output.
+_NOT_STARTED = {126, 127}
+_RUNTIME_WORDS = (b"OCI runtime exec failed", b"unable to find user", b"unable to find group")
+_HEAD = 4096
+
+OnOutput = Callable[[OutputStream, bytes], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecHandle:
+    """What is needed to find an exec's processes again, also from another process and later."""
+
+    container: str
+    exec_id: str
+    token: str
+    user: str
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+class DockerClient:
+    """Thread-safe. Connects at the first call, so that making one never fails."""
+
+    def __init__(self, *, base_url: str = "", timeout: float = _TIMEOUT) -> None:
+        self._url = base_url or DEFAULT_URL
+        self._timeout = timeout
+        self._connected: Any = None
+
+    def _api(self) -> Any:
+        if self._connected is None:
+            knock(self._url)
+            self._connected = docker.APIClient(base_url=self._url, timeout=self._timeout)
+        return self._connected
+
+    def close(self) -> None:
+        if self._connected is not None:
+            self._connected.close()
+
+    def exec_stream(
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        user: str = "",
+        workdir: str = "",
+        known: Sequence[str] = (),
+        on_started: Callable[[ExecHandle], None],
+        on_output: OnOutput,
+        stop: Callable[[], bool],
+    ) -> int:
+        """Run ``argv`` and answer its exit code.
+
+        ``on_started`` gets the handle before the command is started. When ``stop()`` turns true, the
+        command's processes are killed and the exit code is what that left.
+        """
+        token = new_token()
+        with failures(container, self._url, tuple(known)):
+            created = self._api().exec_create(
+                container,
+                list(argv),
+                environment={**env, TOKEN_VARIABLE: token},
+                user=user,
+                workdir=workdir or None,
+            )
+        handle = ExecHandle(container=container, exec_id=created["Id"], token=token, user=user)
+        on_started(handle)
+        with failures(container, self._url, tuple(known)):
+            head = self._stream(handle, on_output, stop)
+            code = self._exit_code(handle)
+        _require_started(argv, code, head)
+        return code
+
+    def _stream(self, handle: ExecHandle, on_output: OnOutput, stop: Callable[[], bool]) -> bytes:
+        """Everything to ``on_output``; the first bytes are also answered."""
+        head = b""
+        killed_at = 0.0
+
+        def poll() -> None:
+            # Again and again: the first kill may come before the command has really started.
+            nonlocal killed_at
+            if stop() and time.monotonic() - killed_at > 1:
+                if self.kill_exec(handle):
+                    raise errors.StillRunningError(handle.container)
+                killed_at = time.monotonic()
+
+        if stop():
+            return head
+        response = self._start(handle)
+        try:
+            for stream, data in frames(response, poll):
+                head += data[: _HEAD - len(head)]
+                on_output(stream, data)
+        finally:
+            response.close()
+        return head
+
+    def _start(self, handle: ExecHandle) -> Any:
+        """As ``exec_start`` of the SDK, but with the response, whose buffer ``frames`` needs."""
+        api = self._api()
+        url = api._url("/exec/{0}/start", handle.exec_id)  # noqa: SLF001
+        upgrade = {"Connection": "Upgrade", "Upgrade": "tcp"}
+        response = api._post_json(url, headers=upgrade, data={"Tty": False, "Detach": False}, stream=True)  # noqa: SLF001
+        api._raise_for_status(response)  # noqa: SLF001
+        return response
+
+    def _exit_code(self, handle: ExecHandle) -> int:
+        """The engine notes the code a moment after the output ended."""
+        until = time.monotonic() + _KILL_LIMIT
+        while (state := self._api().exec_inspect(handle.exec_id))["Running"] and time.monotonic() < until:
+            time.sleep(_NAP)
+        code = state["ExitCode"]
+        return -1 if code is None else int(code)
+
+    def kill_exec(self, handle: ExecHandle) -> bool:
+        """End every process of an exec; True when something is left running. Idempotent.
+
+        First politely, then not. A container that is gone or stopped has nothing left; a paused one cannot be
+        reached, so its processes are left.
+        """
+        started = time.monotonic()
+        while time.monotonic() - started < _KILL_LIMIT:
+            polite = time.monotonic() - started < _GRACE
+            try:
+                if not self._signal(handle, "TERM" if polite else "KILL"):
+                    return False
+            except (errors.ContainerMissingError, errors.ContainerStoppedError):
+                return False
+            except errors.ContainerPausedError:
+                return True
+            time.sleep(_NAP)
+        return True
+
+    def _signal(self, handle: ExecHandle, name: str) -> bool:
+        """True when processes were found, and signalled."""
+        try:
+            found = self._run_script(handle, handle.user, name, ())
+            if handle.user not in {"0", "root"}:
+                # Once more as root, with what was found: a child may have changed its user.
+                found += self._run_script(handle, "0", name, found)
+        except errors.CommandNotFoundError:
+            return self._signal_outside(handle, name)
+        # Nothing found may also mean: about to start.
+        return bool(found) or self.is_running(handle)
+
+    def _run_script(self, handle: ExecHandle, user: str, name: str, pids: tuple[int, ...]) -> tuple[int, ...]:
+        code, output = self._run(handle.container, script_argv(handle.token, name, pids), user)
+        if code in _NOT_STARTED:
+            raise errors.CommandNotFoundError(f"Container '{handle.container}' has no shell.")
+        return parse_pids(output)
+
+    def _run(self, container: str, argv: list[str], user: str) -> tuple[int, bytes]:
+        with failures(container, self._url):
+            created = self._api().exec_create(container, argv, user=user)
+            handle = ExecHandle(container=container, exec_id=created["Id"], token="", user=user)
+            response = self._start(handle)
+            try:
+                output = b"".join(
+                    data for stream, data in frames(response, lambda: None) if stream == "stdout"
+                )
+            finally:
+                response.close()
+            return self._exit_code(handle), output
+
+    def _signal_outside(self, handle: ExecHandle, name: str) -> bool:
+        seen = signal_from_outside(handle.token, getattr(signal, f"SIG{name}"))
+        return seen or self.is_running(handle)
+
+    def is_running(self, handle: ExecHandle) -> bool:
+        """What the engine says of the exec's first process."""
+        with failures(handle.container, self._url), contextlib.suppress(docker.errors.NotFound):
+            return bool(self._api().exec_inspect(handle.exec_id)["Running"])
+        return False
+
+    def container_exists(self, container: str) -> bool:
+        try:
+            with failures(container, self._url):
+                self._api().inspect_container(container)
+        except errors.ContainerMissingError:
+            return False
+        return True
+
+    def get_archive(self, container: str, path: str, *, known: Sequence[str] = ()) -> Iterator[bytes]:
+        """A tar stream of a path in a container, stopped ones too; the path's last part is its top."""
+        with failures(container, self._url, tuple(known)):
+            try:
+                stream, _ = self._api().get_archive(container, path)
+            except docker.errors.NotFound as error:
+                if "No such container" in str(error.explanation):
+                    raise
+                raise errors.PathMissingError(
+                    f"There is no {path} in container '{container}'. Check the agent's workspace folder.",
+                ) from error
+        return self._translated(stream, container)
+
+    def _translated(self, stream: Iterator[bytes], container: str) -> Iterator[bytes]:
+        with failures(container, self._url):
+            yield from stream
+
+
+def _require_started(argv: Sequence[str], code: int, head: bytes) -> None:
+    """A command that the engine could not start ends as 126 or 127, with a text of the engine's as output."""
+    if code not in _NOT_STARTED or not head.startswith(_RUNTIME_WORDS):
+        return
+    reason = head.decode(errors="replace").strip().removesuffix(": unknown")
+    raise errors.CommandNotFoundError(
+        f"'{argv[0]}' could not be started in the container: {reason}. Check the command, its user (-u) "
+        "and its folder (-w), and that the program is installed in the container.",
+    )

@@ -1,0 +1,240 @@
+"""``workspace.backup``: from folders and containers, to S3 and folders."""
+# ruff: noqa: S108 - /tmp is a place that is refused
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from docker_engine import Engine, ToyContainer
+from pydantic import ValidationError
+from run_context import FakeContext, agent_view
+from s3_servers import keys_of, uploads_left
+
+from backups.archive.folderstore import FolderStore
+from backups.archive.restore import restore
+from backups.archive.s3store import S3Store
+from backups.archive.settings import S3Settings
+from backups.executors import workspace_backup
+from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupPayload
+from schedules.executors.base import ExecutorError, Result, Stopped
+
+SUCCESS = re.compile(r"\[(S3|Backup)\] Backup completed successfully: workspace_\d{8}_\d{6}\.tar\.gz\n")
+
+
+@pytest.fixture
+def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    watch = SimpleNamespace(
+        docker_host="", s3=S3Settings(), backup_keep=5, backup_root=tmp_path / "backups", data_dir=tmp_path
+    )
+    monkeypatch.setattr(workspace_backup, "settings", SimpleNamespace(WATCHBILL=watch))
+    return watch
+
+
+@pytest.fixture
+def context(workspace: Path) -> FakeContext:
+    state = workspace.parent / "state"
+    state.mkdir()
+    return FakeContext(agent_view(workspace_folder=str(workspace), state_folder=str(state)))
+
+
+def run(context: FakeContext, **payload: object) -> Result:
+    return WorkspaceBackup().execute(WorkspaceBackupPayload(**payload), context)
+
+
+def check(context: FakeContext, **payload: object) -> None:
+    WorkspaceBackup().check_payload(WorkspaceBackupPayload(**payload), agent=context.agent)
+
+
+def test_a_folder_to_s3(
+    watch: SimpleNamespace, context: FakeContext, rclone_s3: S3Settings, tmp_path: Path
+) -> None:
+    watch.s3 = rclone_s3
+    result = run(context)
+    assert SUCCESS.fullmatch(context.text("stdout"))
+    assert set(result.details) == {"name", "size", "sha256", "entries", "skipped", "pruned"}
+    key = f"workspace/acme/lead/{result.details['name']}"
+    assert keys_of(rclone_s3) == [key, f"{key}.sha256"]
+    assert [bool(handle["upload_id"]) for handle in context.handles] == [False, True]
+    store = S3Store(rclone_s3, "workspace/acme/lead")
+    assert store.checksum(result.details["name"]) == result.details["sha256"]
+    assert restore(store, result.details["name"], tmp_path / "back").verified
+
+
+def test_a_folder_to_a_folder_keeps_the_newest(watch: SimpleNamespace, context: FakeContext) -> None:
+    destination = watch.backup_root / "nightly"
+    results = [run(context, to=str(destination), keep=2) for _ in range(3)]
+    store = FolderStore(destination / "workspace/acme/lead")
+    assert [archive.name for archive in store.archives()] == [
+        results[2].details["name"],
+        results[1].details["name"],
+    ]
+    assert results[2].details["pruned"] == [results[0].details["name"]]
+    assert results[0].summary.startswith("[Backup] Backup completed successfully: ")
+
+
+def test_a_part_of_the_workspace_and_the_state(
+    watch: SimpleNamespace, context: FakeContext, tmp_path: Path
+) -> None:
+    for source in ("notes", f"{context.agent.workspace_folder}/notes", context.agent.state_folder):
+        assert run(context, source=source, to=str(watch.backup_root)).details["entries"] >= 1
+
+
+@pytest.mark.docker
+def test_a_path_in_the_container(
+    watch: SimpleNamespace,
+    context: FakeContext,
+    docker_engine: Engine,
+    toy_container: ToyContainer,
+    tmp_path: Path,
+) -> None:
+    watch.docker_host = docker_engine.base_url
+    name = toy_container()
+    made = docker_engine.api.exec_create(
+        name, ["sh", "-c", "mkdir -p /workspace/a; echo hi > /workspace/a/b"]
+    )
+    docker_engine.api.exec_start(made["Id"])
+    agent = agent_view(container_name=name, workspace_folder="/workspace")
+    inside = FakeContext(agent)
+    result = run(inside, location="container", to=str(watch.backup_root))
+    store = FolderStore(watch.backup_root / "workspace/acme/lead")
+    restore(store, result.details["name"], tmp_path / "back")
+    assert (tmp_path / "back/a/b").read_text() == "hi\n"
+    for source, code in (("/nowhere", "path_missing"), ("/etc/passwd", "workspace_missing")):
+        with pytest.raises(ExecutorError) as caught:
+            run(inside, location="container", source=source, to=str(watch.backup_root))
+        assert caught.value.code == code
+    with pytest.raises(ExecutorError) as caught:
+        run(
+            FakeContext(agent_view(workspace_folder="/workspace")),
+            location="container",
+            to=str(watch.backup_root),
+        )
+    assert caught.value.code == "container_missing"
+    assert len(store.archives()) == 1
+
+
+def test_what_is_not_the_agents_is_refused(
+    watch: SimpleNamespace, context: FakeContext, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").mkdir()
+    Path(context.agent.workspace_folder, "out").symlink_to(tmp_path / "secret")
+    for source in ("/etc", "..", "../../secret", "out", str(tmp_path / "secret")):
+        with pytest.raises(ValueError, match="is not inside of the folders of the agent"):
+            check(context, source=source)
+        with pytest.raises(ExecutorError) as caught:
+            run(context, source=source, to=str(watch.backup_root))
+        assert (caught.value.code, caught.value.retryable) == ("place_refused", False)
+
+
+def test_a_destination_outside_of_the_root_is_refused(
+    watch: SimpleNamespace, context: FakeContext, tmp_path: Path
+) -> None:
+    watch.backup_root.mkdir()
+    (watch.backup_root / "out").symlink_to("/tmp")
+    for to in ("/tmp", f"{watch.backup_root}/../x", f"{watch.backup_root}/out", "backups", "S3"):
+        with pytest.raises(ValueError, match="or to a folder below"):
+            check(context, to=to)
+    watch.backup_root = Path(context.agent.workspace_folder) / "archives"
+    with pytest.raises(ValueError, match="swallow itself"):
+        check(context, to=str(watch.backup_root))
+
+
+def test_payloads(watch: SimpleNamespace, context: FakeContext) -> None:
+    check(context)
+    for wrong in ({"keep": 0}, {"keep": 1001}, {"location": "moon"}, {"too": "s3"}, {"source": ""}):
+        with pytest.raises(ValidationError):
+            WorkspaceBackupPayload(**wrong)
+    for agent, payload, text in (
+        (None, {}, "name an agent"),
+        (agent_view(), {}, "has no workspace folder"),
+        (agent_view(workspace_folder="/w", container_name=""), {"location": "container"}, "has no container"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            WorkspaceBackup().check_payload(WorkspaceBackupPayload(**payload), agent=agent)
+
+
+def test_failures_name_their_reason_in_the_log(watch: SimpleNamespace, context: FakeContext) -> None:
+    with pytest.raises(ExecutorError, match="S3 keys are missing") as caught:
+        run(context)
+    assert caught.value.code == "s3_keys_missing"
+    assert "[S3] Backup failed: S3 keys are missing" in context.text()
+    Path(context.agent.workspace_folder).rename(f"{context.agent.workspace_folder}-gone")
+    with pytest.raises(ExecutorError, match="does not exist here") as caught:
+        run(context, to=str(watch.backup_root))
+    assert caught.value.code == "workspace_missing"
+
+
+@pytest.mark.parametrize("to", ["s3", "folder"])
+def test_one_that_was_taken_over_publishes_nothing(
+    watch: SimpleNamespace, context: FakeContext, rclone_s3: S3Settings, to: str
+) -> None:
+    watch.s3 = rclone_s3
+    context.current = False
+    with pytest.raises(Stopped):
+        run(context, to="s3" if to == "s3" else str(watch.backup_root))
+    assert keys_of(rclone_s3) == uploads_left(rclone_s3) == []
+    assert not [path for path in watch.backup_root.rglob("*") if path.is_file()]
+
+
+def test_stopping_in_the_middle_leaves_nothing(
+    watch: SimpleNamespace, context: FakeContext, rclone_s3: S3Settings
+) -> None:
+    watch.s3 = rclone_s3
+    Path(context.agent.workspace_folder, "big").write_bytes(os.urandom(40_000_000))
+    record = context.record_handle
+
+    def then_stop(handle: Mapping[str, object]) -> None:
+        record(handle)
+        if handle["upload_id"]:
+            context.stop()
+
+    context.record_handle = then_stop
+    with pytest.raises(Stopped):
+        run(context)
+    assert keys_of(rclone_s3) == uploads_left(rclone_s3) == []
+
+
+@pytest.mark.parametrize("to", ["s3", "folder"])
+def test_reaping_a_dead_attempt(
+    watch: SimpleNamespace,
+    context: FakeContext,
+    rclone_s3: S3Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    to: str,
+) -> None:
+    watch.s3 = rclone_s3
+
+    class Died(BaseException):
+        pass
+
+    def die() -> bool:
+        raise Died
+
+    for kind in ("s3upload.S3Upload", "folderstore.FolderUpload"):
+        monkeypatch.setattr(
+            f"backups.archive.{kind}.abort", lambda upload: getattr(upload, "_file", upload) and None
+        )
+    context.is_current = die
+    with pytest.raises(Died):
+        run(context, to="s3" if to == "s3" else str(watch.backup_root))
+    monkeypatch.undo()
+    monkeypatch.setattr(workspace_backup, "settings", SimpleNamespace(WATCHBILL=watch))
+    left = uploads_left(rclone_s3) if to == "s3" else [*watch.backup_root.rglob("*.part")]
+    assert len(left) == 1
+    for _ in range(2):
+        WorkspaceBackup().reap(context.handles[-1], FakeContext(context.agent))
+    assert uploads_left(rclone_s3) == []
+    assert not [path for path in watch.backup_root.rglob("*") if path.is_file()]
+
+
+def test_progress_is_logged(
+    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace_backup, "_EVERY", 0.0)
+    run(context, to=str(watch.backup_root))
+    assert re.search(r"B read, .* stored\n", context.text("system"))
