@@ -26,11 +26,12 @@ class Alert(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["organisation", "key"],
-                condition=Q(resolved_at=None),
-                nulls_distinct=False,
-                name="alert_open_once",
-            )
+                fields=["organisation", "key"], condition=Q(resolved_at=None), name="alert_open_once"
+            ),
+            # SQLite has no NULLS NOT DISTINCT: the alerts of the whole watch need a constraint of their own.
+            models.UniqueConstraint(
+                fields=["key"], condition=Q(resolved_at=None, organisation=None), name="alert_open_once_global"
+            ),
         ]
         # serves: the open alerts of an organisation
         indexes = [models.Index(fields=["organisation", "resolved_at", "-raised_at"], name="alert_open_newest")]

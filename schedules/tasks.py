@@ -11,17 +11,18 @@ from schedules.engine.workers import workers_prune
 from schedules.executors.registry import executors
 
 
-def _register(key: str, queue: str) -> None:
-    @shared_task(name=key, queue=queue, ignore_result=True, acks_late=True)
+def _register(key: str) -> None:
+    # The queue comes with each message: publishing routes by the run, beat by the default, housekeeping.
+    @shared_task(name=key, ignore_result=True, acks_late=True)
     def run_attempt(*, run: int, attempt: int, token: str, schedule: str = "") -> None:  # noqa: ARG001
         execution.execute(run_id=run, attempt=attempt, token=token)
 
 
-for _executor in executors().values():
-    _register(_executor.key, _executor.queue)
+for _key in executors():
+    _register(_key)
 
 
-@shared_task(name="housekeeping.prune_workers", queue="housekeeping", ignore_result=False)
+@shared_task(name="housekeeping.prune_workers", ignore_result=False)
 def prune_workers() -> dict[str, Any]:
     """Forget workers that have not reported for a day."""
     return {"removed": workers_prune()}

@@ -1,3 +1,39 @@
-"""Fixtures for all floors: real servers, started on free ports and stopped again."""
+"""Fixtures for every floor."""
 
-pytest_plugins = ["s3_servers", "docker_engine"]
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis as redis_client
+
+from tests.environment import REDIS_PORT
+
+# Their assertions are rewritten when they are loaded as plugins, so nothing of them is imported at the top.
+pytest_plugins = ["tests.console", "tests.docker_engine", "tests.s3_servers", "tests.servers"]
+
+
+@pytest.fixture(scope="session")
+def redis_of_settings() -> Iterator[str]:
+    """A real Redis where ``settings.WATCHBILL.redis_url`` points; its URL."""
+    from tests.servers import folder, running_redis
+
+    with folder("redis") as path, running_redis(path, port=REDIS_PORT) as server:
+        yield server.url
+
+
+@pytest.fixture
+def redis(redis_of_settings: str) -> Iterator[redis_client.Redis]:
+    """That Redis, empty: no epoch, no slots, no messages."""
+    with redis_client.Redis.from_url(redis_of_settings) as client:
+        client.flushall()
+        client.script_flush()
+        yield client
+
+
+@pytest.fixture
+def redis_down(settings: Any) -> None:
+    """Nobody listens there, whatever other tests have started."""
+    settings.WATCHBILL = dataclasses.replace(settings.WATCHBILL, redis_url="redis://127.0.0.1:1/0")

@@ -189,9 +189,7 @@ def toy_container(docker_engine: Engine) -> Iterator[ToyContainer]:
     names: list[str] = []
 
     def make(name: str = "", **options: object) -> str:
-        names.append(
-            _start(docker_engine, name or f"toy-{secrets.token_hex(4)}", network_mode="none", **options)
-        )
+        names.append(_start(docker_engine, name or f"toy-{secrets.token_hex(4)}", network_mode="none", **options))
         return names[-1]
 
     yield make

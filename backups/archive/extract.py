@@ -116,9 +116,7 @@ class _Writer:
         source = os.dup(self._folder(entry.target[:-1]))
         try:
             into = self._folder(entry.path[:-1])
-            os.link(
-                entry.target[-1], entry.path[-1], src_dir_fd=source, dst_dir_fd=into, follow_symlinks=False
-            )
+            os.link(entry.target[-1], entry.path[-1], src_dir_fd=source, dst_dir_fd=into, follow_symlinks=False)
         finally:
             os.close(source)
 

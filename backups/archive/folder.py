@@ -79,9 +79,7 @@ class _Walk:
 
     def _children(self, descriptor: int, name: str, level: int) -> list[str]:
         if level >= MOST_LEVELS:
-            raise SourceUnreadableError(
-                f"{name[:200]}… lies more than {MOST_LEVELS} folders deep: leave it out."
-            )
+            raise SourceUnreadableError(f"{name[:200]}… lies more than {MOST_LEVELS} folders deep: leave it out.")
         try:
             return sorted(os.listdir(descriptor), key=os.fsencode)
         except OSError as error:
@@ -98,9 +96,7 @@ class _Walk:
             elif stat.S_ISREG(status.st_mode):
                 self._file(parent, child, name)
             else:
-                self._writer.packed.note(
-                    f"{name}: {_SPECIAL[stat.S_IFMT(status.st_mode)]}, left out", skipped=True
-                )
+                self._writer.packed.note(f"{name}: {_SPECIAL[stat.S_IFMT(status.st_mode)]}, left out", skipped=True)
         except OSError as error:
             if error.errno in _GONE:
                 self._writer.packed.note(f"{name}: vanished while being read", skipped=True)

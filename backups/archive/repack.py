@@ -42,16 +42,12 @@ def pack_tar(stream: Readable, writer: TarWriter) -> None:
     try:
         for tar, member in members(stream):
             if writer.packed.entries == entries and not member.isdir():
-                raise SourceMissingError(
-                    "The path in the container is not a folder. Name the workspace's folder."
-                )
+                raise SourceMissingError("The path in the container is not a folder. Name the workspace's folder.")
             _copy(tar, member, writer)
     except (tarfile.TarError, EOFError) as error:
         raise SourceBrokenError(f"The container's stream ended too early ({error}). Try again.") from error
     if writer.packed.entries == entries:
-        raise SourceBrokenError(
-            "The container sent nothing. Check that the path exists in it, then try again."
-        )
+        raise SourceBrokenError("The container sent nothing. Check that the path exists in it, then try again.")
 
 
 def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, writer: TarWriter) -> None:

@@ -89,9 +89,7 @@ class Rules:
 def _inside(name: str) -> tuple[str, ...]:
     top, *rest = clean_path(name).parts
     if top != TOP:
-        raise ArchiveUnsafeError(
-            f"{name[:200]!r} is not below {TOP}/: this is not an archive of a workspace."
-        )
+        raise ArchiveUnsafeError(f"{name[:200]!r} is not below {TOP}/: this is not an archive of a workspace.")
     if len(rest) > _MOST_LEVELS:
         raise ArchiveUnsafeError(f"{name[:80]!r}… lies more than {_MOST_LEVELS} folders deep.")
     if any(len(part.encode("utf-8", "surrogateescape")) > _MOST_NAME_BYTES for part in rest):

@@ -112,9 +112,7 @@ def _restore(arguments: argparse.Namespace, environment: Environment, signals: _
     target = Path(arguments.to) if arguments.to else environment.folder
     with Progress("Restoring", signals.check) as progress:
         hooks = Hooks(on_chunk=progress.chunk, on_wait=progress.wait, before_publish=signals.check)
-        done = restore(
-            _store(environment, signals), arguments.name, target, force=arguments.force, hooks=hooks
-        )
+        done = restore(_store(environment, signals), arguments.name, target, force=arguments.force, hooks=hooks)
     if not done.verified:
         tell("Warning: no checksum was stored beside this archive.")
     if done.kept is not None:
@@ -154,9 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     back = commands.add_parser("restore", help="bring an archive back, verified first")
     back.add_argument("name", metavar="NAME", help="workspace_YYYYMMDD_HHMMSS.tar.gz, see: s3 ls")
     back.add_argument("--to", metavar="FOLDER", help="where to (default: the workspace)")
-    back.add_argument(
-        "--force", action="store_true", help="exchange a folder that is not empty; it is kept beside"
-    )
+    back.add_argument("--force", action="store_true", help="exchange a folder that is not empty; it is kept beside")
     delete = commands.add_parser("delete", help="delete an archive and its checksum")
     delete.add_argument("name", metavar="NAME")
     delete.add_argument("--yes", action="store_true", help="do not ask")

@@ -88,8 +88,7 @@ def translate(error: Exception, settings: S3Settings) -> errors.ArchiveError:
     # botocore's own text may name the endpoint, which may hold a password.
     text = str(error).replace(settings.endpoint_url or settings.place, settings.place)
     return errors.S3FailedError(
-        f"S3 at {settings.place} failed: {type(error).__name__}: {text}. "
-        "Check S3_ENDPOINT_URL and S3_REGION.",
+        f"S3 at {settings.place} failed: {type(error).__name__}: {text}. Check S3_ENDPOINT_URL and S3_REGION.",
     )
 
 
@@ -105,15 +104,12 @@ def _answered(error: Any, settings: S3Settings) -> errors.ArchiveError:
     if code == "NoSuchUpload":
         return errors.UploadGoneError(f"The upload was ended at {place} by someone else. Try again.")
     if code in _TAKEN:
-        return errors.NameTakenError(
-            f"An archive of that name is already in the bucket '{bucket}' at {place}."
-        )
+        return errors.NameTakenError(f"An archive of that name is already in the bucket '{bucket}' at {place}.")
     if code in _MISSING:
         return errors.ArchiveMissingError(f"The bucket '{bucket}' at {place} holds no such archive.")
     if code in _FULL:
         return errors.DiskFullError(
-            f"S3 at {place} has no room left ({code}). Nothing was published: free some space "
-            "there, then try again.",
+            f"S3 at {place} has no room left ({code}). Nothing was published: free some space there, then try again.",
         )
     return _by_status(status, code, settings)
 

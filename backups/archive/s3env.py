@@ -53,8 +53,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
             bucket=first("S3_BUCKET", default=DEFAULT_BUCKET),
             region=first("S3_REGION", "AWS_REGION", default=DEFAULT_REGION),
         ),
-        prefix=first("S3_PREFIX")
-        or f"workspace/{first('S3_AGENT', 'AGENT_NAME', default=socket.gethostname())}",
+        prefix=first("S3_PREFIX") or f"workspace/{first('S3_AGENT', 'AGENT_NAME', default=socket.gethostname())}",
         folder=Path(first("S3_WORKSPACE", "WORKSPACE", default="/workspace")),
         keep=_keep(first("S3_KEEP", default=str(DEFAULT_KEEP))),
     )

@@ -69,9 +69,7 @@ class S3Upload:
     def _send(self, size: int) -> None:
         self._land()
         if len(self._parts) >= MOST_PARTS:
-            raise S3FailedError(
-                "The archive is larger than the 195 GiB that one upload takes: leave something out."
-            )
+            raise S3FailedError("The archive is larger than the 195 GiB that one upload takes: leave something out.")
         body = bytes(memoryview(self._buffer)[:size])
         del self._buffer[:size]
         self._parts.append({"PartNumber": len(self._parts) + 1})

@@ -41,9 +41,7 @@ class _Member(tarfile.TarInfo):
 
 
 def _sparse() -> ArchiveUnsafeError:
-    return ArchiveUnsafeError(
-        "The archive holds a sparse file, which ours never do. Make it anew without --sparse."
-    )
+    return ArchiveUnsafeError("The archive holds a sparse file, which ours never do. Make it anew without --sparse.")
 
 
 def members(stream: Readable) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:

@@ -40,6 +40,8 @@ class WorkspaceBackupPayload(Payload):
 
 
 class WorkspaceBackup(Executor[WorkspaceBackupPayload]):
+    """Archives an agent's workspace to S3 or a folder, with its SHA-256 beside it, and keeps the newest few."""
+
     key: ClassVar[str] = "workspace.backup"
     title: ClassVar[str] = "Backup of an agent's workspace"
     queue: ClassVar[str] = "backups"
@@ -93,14 +95,10 @@ def _plan(payload: WorkspaceBackupPayload, agent: AgentView | None) -> _Plan:
         raise ValueError("A backup needs to know whose workspace: name an agent with --agent.")
     source = os.path.join(agent.workspace_folder, payload.source or "")  # noqa: PTH118 - maybe a container's
     if not os.path.isabs(source):  # noqa: PTH117
-        raise ValueError(
-            f"The agent '{agent.slug}' has no workspace folder. Set one, or give an absolute source."
-        )
+        raise ValueError(f"The agent '{agent.slug}' has no workspace folder. Set one, or give an absolute source.")
     in_container = payload.location == "container"
     if in_container and not agent.container_name:
-        raise ValueError(
-            f"The agent '{agent.slug}' has no container to read from. Set its container name first."
-        )
+        raise ValueError(f"The agent '{agent.slug}' has no container to read from. Set its container name first.")
     plan = _Plan(
         agent=agent,
         source=source,
@@ -200,9 +198,7 @@ def _report(made: Made, tag: str, context: RunContext) -> Result:
         context.log(f"Warning: {made.warning}\n")
     for name in made.pruned:
         context.log(f"Pruned {name}\n")
-    context.log(
-        f"{packed.entries} entries, {human_size(packed.read)} -> {human_size(made.size)}, {made.sha256}\n"
-    )
+    context.log(f"{packed.entries} entries, {human_size(packed.read)} -> {human_size(made.size)}, {made.sha256}\n")
     success = f"[{tag}] Backup completed successfully: {made.name}"
     context.log(f"{success}\n", stream="stdout")
     return Result(

@@ -185,9 +185,7 @@ class DockerClient:
             handle = ExecHandle(container=container, exec_id=created["Id"], token="", user=user)
             response = self._start(handle)
             try:
-                output = b"".join(
-                    data for stream, data in frames(response, lambda: None) if stream == "stdout"
-                )
+                output = b"".join(data for stream, data in frames(response, lambda: None) if stream == "stdout")
             finally:
                 response.close()
             return self._exit_code(handle), output

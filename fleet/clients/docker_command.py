@@ -68,9 +68,7 @@ def _words(command: str) -> list[str]:
     try:
         return shlex.split(command)
     except ValueError as error:
-        raise DockerCommandError(
-            f"The command's quotes do not match ({error}). Write: {RIGHT_FORM}"
-        ) from error
+        raise DockerCommandError(f"The command's quotes do not match ({error}). Write: {RIGHT_FORM}") from error
 
 
 def _refuse_operators(command: str) -> None:

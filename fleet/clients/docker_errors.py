@@ -40,9 +40,7 @@ class ContainerPausedError(DockerError):
     code = "container_paused"
 
     def __init__(self, container: str) -> None:
-        super().__init__(
-            f"Container '{container}' is paused. Resume it (docker unpause {container}), then try again."
-        )
+        super().__init__(f"Container '{container}' is paused. Resume it (docker unpause {container}), then try again.")
 
 
 class CommandNotFoundError(DockerError):

@@ -57,9 +57,7 @@ def unreachable(error: Exception, place: str) -> errors.EngineUnreachableError:
         advice = "its socket does not exist: start the engine, or set DOCKER_HOST to where it listens"
     else:
         advice = "check that it runs and that DOCKER_HOST names it"
-    return errors.EngineUnreachableError(
-        f"The Docker engine at {place} cannot be reached: {advice}. Then try again."
-    )
+    return errors.EngineUnreachableError(f"The Docker engine at {place} cannot be reached: {advice}. Then try again.")
 
 
 def knock(url: str) -> None:

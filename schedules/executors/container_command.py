@@ -34,11 +34,16 @@ def docker_client() -> DockerClient:
 
 
 class ContainerCommand(Executor[CommandPayload]):
+    """Ends with the command's exit code; stdout and stderr go to the run's log as they come."""
+
     key: ClassVar[str] = "container.command"
     title: ClassVar[str] = "Command in an agent's container"
     queue: ClassVar[str] = "containers"
     needs_agent: ClassVar[bool] = True
     payload_model = CommandPayload
+
+    def container_named(self, payload: CommandPayload) -> str:
+        return container_of(payload.command)
 
     def check_payload(self, payload: CommandPayload, *, agent: AgentView | None) -> None:
         _require_own(parse_docker_exec(payload.command), agent)

@@ -44,9 +44,7 @@ MANIFEST = Path(__file__).parents[1] / "tools" / "manifest.py"
 
 
 def back_up(store: Store, folder: Path, *, keep: int = 5, hooks: Hooks | None = None) -> Made:
-    return make_archive(
-        store, lambda writer: pack_folder(open_folder(folder), writer), keep=keep, hooks=hooks
-    )
+    return make_archive(store, lambda writer: pack_folder(open_folder(folder), writer), keep=keep, hooks=hooks)
 
 
 def packed(folder: Path, hooks: Hooks | None = None) -> tuple[bytes, TarWriter]:
@@ -66,9 +64,7 @@ def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "archives")
 
 
-def test_a_restored_tree_equals_the_one_that_was_archived(
-    workspace: Path, store: FolderStore, tmp_path: Path
-) -> None:
+def test_a_restored_tree_equals_the_one_that_was_archived(workspace: Path, store: FolderStore, tmp_path: Path) -> None:
     made = back_up(store, workspace)
     done = restore(store, made.name, tmp_path / "back")
     assert done.verified
@@ -85,9 +81,7 @@ def test_gnu_tar_reads_it_and_sha256sum_agrees(workspace: Path, store: FolderSto
     (tmp_path / "out").mkdir()
     subprocess.run(["tar", "xzf", store.folder / made.name, "-C", tmp_path / "out"], check=True)
     assert (tmp_path / "out/workspace/notes/今日.md").read_text(encoding="utf-8") == "夜班\n"
-    subprocess.run(
-        ["sha256sum", "-c", f"{made.name}.sha256"], cwd=store.folder, check=True, capture_output=True
-    )
+    subprocess.run(["sha256sum", "-c", f"{made.name}.sha256"], cwd=store.folder, check=True, capture_output=True)
     assert made.size == (store.folder / made.name).stat().st_size
 
 
@@ -254,9 +248,7 @@ def test_many_at_once_in_s3_all_get_a_name(
     monkeypatch.setattr(backup_module, "_TRIES", 30)
     made: list[str] = []
     threads = [
-        threading.Thread(
-            target=lambda: made.append(back_up(S3Store(rclone_s3, "a"), workspace, keep=50).name)
-        )
+        threading.Thread(target=lambda: made.append(back_up(S3Store(rclone_s3, "a"), workspace, keep=50).name))
         for _ in range(4)
     ]
     for thread in threads:
@@ -304,9 +296,7 @@ def test_an_unreachable_s3_is_named_without_its_credentials(workspace: Path) -> 
     url = f"http://user:hunter2@127.0.0.1:{free_port()}"
     settings = S3Settings(endpoint_url=url, access_key_id="key", secret_access_key="hunter3")
     started = time.monotonic()
-    with pytest.raises(
-        S3UnreachableError, match=r"S3 at http://127\.0\.0\.1:\d+ cannot be reached"
-    ) as caught:
+    with pytest.raises(S3UnreachableError, match=r"S3 at http://127\.0\.0\.1:\d+ cannot be reached") as caught:
         back_up(S3Store(settings, "a"), workspace)
     assert "hunter" not in str(caught.value) + repr(settings)
     assert time.monotonic() - started < 15
@@ -332,9 +322,7 @@ sys.stdin.read()
     ) as server:
         assert server.stdout
         port = int(server.stdout.readline())
-        settings = S3Settings(
-            endpoint_url=f"http://127.0.0.1:{port}", access_key_id="k", secret_access_key="s"
-        )
+        settings = S3Settings(endpoint_url=f"http://127.0.0.1:{port}", access_key_id="k", secret_access_key="s")
         client_of(settings).create_bucket(Bucket="backups")
         with pytest.raises(S3RefusedError, match=r"refuses \(\w+\).*policy of the bucket 'backups'"):
             back_up(S3Store(settings, "a"), workspace)

@@ -199,9 +199,7 @@ def test_limits_hold_before_anything_is_written(
 
 
 @pytest.mark.usefixtures("watched")
-def test_a_full_disk_is_seen_before(
-    store: FolderStore, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_seen_before(store: FolderStore, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(store, made_of(entry(W + "x", data=BIG)))
     monkeypatch.setattr(restore_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(DiskFullError, match="needs 1,000 bytes"):

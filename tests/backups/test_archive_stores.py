@@ -119,9 +119,7 @@ def test_delete_takes_the_checksum_along(store: Store) -> None:
         store.reader(NAME)
 
 
-@pytest.mark.parametrize(
-    "name", ["../x", "/etc/passwd", "workspace_2026.tar.gz", NAME + "\n", "", NAME + ".sha256"]
-)
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "workspace_2026.tar.gz", NAME + "\n", "", NAME + ".sha256"])
 def test_other_names_are_refused(store: Store, name: str) -> None:
     for use in (store.exists, store.reader, store.delete):
         with pytest.raises(ArchiveMissingError, match="not the name of an archive"):
@@ -175,9 +173,7 @@ def test_s3_refuses_to_overwrite_at_the_last_moment(moto_s3: S3Settings) -> None
     with pytest.raises(NameTakenError):
         upload.publish("0" * 64)
     upload.abort()
-    assert (
-        client_of(moto_s3).get_object(Bucket=moto_s3.bucket, Key=key + ".sha256")["Body"].read() == b"theirs"
-    )
+    assert client_of(moto_s3).get_object(Bucket=moto_s3.bucket, Key=key + ".sha256")["Body"].read() == b"theirs"
 
 
 def test_more_archives_than_one_page_of_a_listing(moto_s3: S3Settings) -> None:

@@ -182,9 +182,7 @@ heavy = {"django", "celery", "kombu", "redis", "docker", "pydantic"}
 heavy |= {"fleet", "schedules", "monitoring", "config"}
 print(done, sorted({name.partition(".")[0] for name in sys.modules} & heavy))
 """
-    told = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert told.stdout.splitlines()[-1] == "0 []"
 
 

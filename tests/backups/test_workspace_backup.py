@@ -50,9 +50,7 @@ def check(context: FakeContext, **payload: object) -> None:
     WorkspaceBackup().check_payload(WorkspaceBackupPayload(**payload), agent=context.agent)
 
 
-def test_a_folder_to_s3(
-    watch: SimpleNamespace, context: FakeContext, rclone_s3: S3Settings, tmp_path: Path
-) -> None:
+def test_a_folder_to_s3(watch: SimpleNamespace, context: FakeContext, rclone_s3: S3Settings, tmp_path: Path) -> None:
     watch.s3 = rclone_s3
     result = run(context)
     assert SUCCESS.fullmatch(context.text("stdout"))
@@ -77,9 +75,7 @@ def test_a_folder_to_a_folder_keeps_the_newest(watch: SimpleNamespace, context: 
     assert results[0].summary.startswith("[Backup] Backup completed successfully: ")
 
 
-def test_a_part_of_the_workspace_and_the_state(
-    watch: SimpleNamespace, context: FakeContext, tmp_path: Path
-) -> None:
+def test_a_part_of_the_workspace_and_the_state(watch: SimpleNamespace, context: FakeContext, tmp_path: Path) -> None:
     for source in ("notes", f"{context.agent.workspace_folder}/notes", context.agent.state_folder):
         assert run(context, source=source, to=str(watch.backup_root)).details["entries"] >= 1
 
@@ -94,9 +90,7 @@ def test_a_path_in_the_container(
 ) -> None:
     watch.docker_host = docker_engine.base_url
     name = toy_container()
-    made = docker_engine.api.exec_create(
-        name, ["sh", "-c", "mkdir -p /workspace/a; echo hi > /workspace/a/b"]
-    )
+    made = docker_engine.api.exec_create(name, ["sh", "-c", "mkdir -p /workspace/a; echo hi > /workspace/a/b"])
     docker_engine.api.exec_start(made["Id"])
     agent = agent_view(container_name=name, workspace_folder="/workspace")
     inside = FakeContext(agent)
@@ -118,9 +112,7 @@ def test_a_path_in_the_container(
     assert len(store.archives()) == 1
 
 
-def test_what_is_not_the_agents_is_refused(
-    watch: SimpleNamespace, context: FakeContext, tmp_path: Path
-) -> None:
+def test_what_is_not_the_agents_is_refused(watch: SimpleNamespace, context: FakeContext, tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir()
     Path(context.agent.workspace_folder, "out").symlink_to(tmp_path / "secret")
     for source in ("/etc", "..", "../../secret", "out", str(tmp_path / "secret")):
@@ -216,9 +208,7 @@ def test_reaping_a_dead_attempt(
         raise Died
 
     for kind in ("s3upload.S3Upload", "folderstore.FolderUpload"):
-        monkeypatch.setattr(
-            f"backups.archive.{kind}.abort", lambda upload: getattr(upload, "_file", upload) and None
-        )
+        monkeypatch.setattr(f"backups.archive.{kind}.abort", lambda upload: getattr(upload, "_file", upload) and None)
     context.is_current = die
     with pytest.raises(Died):
         run(context, to="s3" if to == "s3" else str(watch.backup_root))
@@ -232,9 +222,7 @@ def test_reaping_a_dead_attempt(
     assert not [path for path in watch.backup_root.rglob("*") if path.is_file()]
 
 
-def test_progress_is_logged(
-    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_is_logged(watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workspace_backup, "_EVERY", 0.0)
     run(context, to=str(watch.backup_root))
     assert re.search(r"B read, .* stored\n", context.text("system"))

@@ -18,6 +18,9 @@ from tests.config import toy_project
 from tests.config.processes import alive, until
 from tests.servers import Server
 
+# What the tests' own environment sets, and a launcher must not inherit.
+_OURS = ("S3_", "REDIS_", "DATABASE_", "WATCHBILL_", "SECRET_", "PYTHON")
+
 
 class Watch:
     """One launcher over a toy project; its output goes to a file, as a terminal would show it."""
@@ -30,7 +33,7 @@ class Watch:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **env: str) -> subprocess.Popen[bytes]:
-        base = {key: value for key, value in os.environ.items() if not key.startswith(("S3_", "REDIS_", "PYTHON"))}
+        base = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "config.watch"],

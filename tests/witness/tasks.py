@@ -6,7 +6,7 @@ from pathlib import Path
 from celery import shared_task
 
 
-@shared_task(name="witness.noop", queue="scans", ignore_result=True, acks_late=True)
+@shared_task(name="witness.noop", ignore_result=True, acks_late=True)
 def noop(trace: str) -> None:
     """Note when it started."""
     with Path(trace).open("a") as file:

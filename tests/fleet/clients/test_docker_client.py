@@ -67,17 +67,13 @@ def processes(client: DockerClient, container: str) -> list[str]:
 
 
 @pytest.mark.docker
-def test_output_is_demultiplexed_and_the_exit_code_kept(
-    client: DockerClient, toy_container: ToyContainer
-) -> None:
+def test_output_is_demultiplexed_and_the_exit_code_kept(client: DockerClient, toy_container: ToyContainer) -> None:
     ran = Ran(client, toy_container(), "sh", "-c", "echo out; echo err >&2; exit 7").now()
     assert (ran.code, ran.text(), ran.text("stderr")) == (7, "out\n", "err\n")
 
 
 @pytest.mark.docker
-def test_the_handle_comes_before_the_command_starts(
-    client: DockerClient, toy_container: ToyContainer
-) -> None:
+def test_the_handle_comes_before_the_command_starts(client: DockerClient, toy_container: ToyContainer) -> None:
     name = toy_container()
     ran = Ran(client, name, "true")
 
@@ -160,9 +156,7 @@ def test_what_cannot_be_started_is_told_apart_from_failing(
 
 
 @pytest.mark.docker
-def test_stopping_kills_the_whole_tree_within_five_seconds(
-    client: DockerClient, toy_container: ToyContainer
-) -> None:
+def test_stopping_kills_the_whole_tree_within_five_seconds(client: DockerClient, toy_container: ToyContainer) -> None:
     """Children in the background, in a session of their own, without the environment, deaf to SIGTERM."""
     name = toy_container()
     script = (
@@ -203,9 +197,7 @@ def test_killing_from_another_process_after_the_first_died(
 
 
 @pytest.mark.docker
-def test_children_that_changed_their_user_are_found(
-    client: DockerClient, toy_container: ToyContainer
-) -> None:
+def test_children_that_changed_their_user_are_found(client: DockerClient, toy_container: ToyContainer) -> None:
     name = toy_container()
     script = "/opt/bin/busybox setuidgid agent sleep 921 & echo ready; sleep 922"
     ran = Ran(client, name, "sh", "-c", script)
@@ -226,9 +218,7 @@ def test_killing_where_nothing_can_run_any_more(
 ) -> None:
     name = toy_container()
     ran = Ran(client, name, "sh", "-c", "echo ready; exec sleep 931")
-    thread = ran.in_background(
-        lambda ran: ran.text() == "ready\n"
-    )  # pausing a start half done hangs the engine
+    thread = ran.in_background(lambda ran: ran.text() == "ready\n")  # pausing a start half done hangs the engine
     docker_engine.api.pause(name)
     assert client.kill_exec(ran.handles[0]) is True
     docker_engine.api.unpause(name)

@@ -27,7 +27,6 @@ def pages(name: str) -> list[str]:
 
 
 # Celery's own: it warns of the task option `queue` when django-celery-beat lists the tasks.
-@pytest.mark.filterwarnings("ignore::celery.exceptions.CDeprecationWarning")
 def test_every_list_and_add_page_answers(boss: Client, fleet: dict[str, Any]) -> None:
     run_now(schedule=fleet["schedule"], actor=SYSTEM)
     member_set(organisation=fleet["ours"], username="boss", role="owner", actor=SYSTEM)
@@ -42,7 +41,6 @@ def test_every_list_and_add_page_answers(boss: Client, fleet: dict[str, Any]) ->
         assert answer == (200 if page.has_add_permission(request) else 403), model
 
 
-@pytest.mark.filterwarnings("ignore::celery.exceptions.CDeprecationWarning")
 def test_every_object_page_answers(boss: Client, fleet: dict[str, Any]) -> None:
     run_now(schedule=fleet["schedule"], actor=SYSTEM)
     member_set(organisation=fleet["ours"], username="boss", role="owner", actor=SYSTEM)
