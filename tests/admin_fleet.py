@@ -1,9 +1,7 @@
-"""A small fleet with two tenants, and executors that need no other floor."""
+"""A small fleet with two tenants."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,55 +11,30 @@ from django.test import Client
 from fleet.actors import Actor
 from fleet.services.agents import agent_create
 from fleet.services.organisations import member_set, organisation_create
-from schedules.executors import registry
-from schedules.executors.base import Executor, Payload, Result, RunContext
 from schedules.services.schedules import schedule_create
 
 ADDRESS = "10.9.8.7"
 SYSTEM = Actor.system("tests")
 
 
-class CommandPayload(Payload):
-    command: str
-
-
-class Command(Executor[CommandPayload]):
-    key, title, queue = "test.command", "Command", "containers"
-    payload_model = CommandPayload
-
-    def execute(self, payload: CommandPayload, context: RunContext) -> Result:  # noqa: ARG002 - the contract's
-        return Result(summary=payload.command)
-
-    def check_payload(self, payload: CommandPayload, *, agent: Any) -> None:  # noqa: ARG002
-        if not payload.command.startswith("docker exec "):
-            raise ValueError("Only `docker exec CONTAINER COMMAND` can be run.")
-
-
 @pytest.fixture
-def command_executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """It alone is found, whatever the other floors bring."""
-    monkeypatch.setattr(registry, "discover", lambda *_: [Command])
-    registry.executors.cache_clear()
-    yield
-    registry.executors.cache_clear()
-
-
-@pytest.fixture
-def fleet(transactional_db: None, command_executor: None, settings: Any, tmp_path: Path) -> dict[str, Any]:
-    settings.STATIC_ROOT = tmp_path  # whitenoise warns of a folder that is not there
+def fleet(transactional_db: None) -> dict[str, Any]:
     ours, theirs = (organisation_create(slug=slug, actor=SYSTEM) for slug in ("ours", "theirs"))
+    agents = {
+        "agent": agent_create(organisation=ours, slug="night", container_name="night", actor=SYSTEM),
+        "foreign_agent": agent_create(organisation=theirs, slug="day", container_name="day", actor=SYSTEM),
+    }
     return {
         "ours": ours,
         "theirs": theirs,
-        "agent": agent_create(organisation=ours, slug="night", container_name="night", actor=SYSTEM),
-        "foreign_agent": agent_create(organisation=theirs, slug="day", container_name="day", actor=SYSTEM),
+        **agents,
         "schedule": make(ours, "Nightly Backup", expression="0 2 * * *", timezone="Asia/Shanghai"),
-        "foreign": make(theirs, "Their Backup"),
+        "foreign": make(theirs, "Their Backup", payload={"command": "docker exec day ls"}),
     }
 
 
 def make(organisation: Any, display_name: str, **values: Any) -> Any:
-    values = {"executor": "test.command", "payload": {"command": "docker exec night ls"}} | values
+    values = {"executor": "container.command", "payload": {"command": "docker exec night ls"}} | values
     return schedule_create(organisation=organisation, display_name=display_name, actor=SYSTEM, **values)
 
 

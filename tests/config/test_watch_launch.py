@@ -22,6 +22,10 @@ from tests.servers import Server
 _OURS = ("S3_", "REDIS_", "DATABASE_", "WATCHBILL_", "SECRET_", "PYTHON")
 
 
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
+
+
 class Watch:
     """One launcher over a toy project; its output goes to a file, as a terminal would show it."""
 
@@ -33,12 +37,11 @@ class Watch:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **env: str) -> subprocess.Popen[bytes]:
-        base = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "config.watch"],
                 cwd=self.project,
-                env=base | {"PORT": str(self.port)} | env,
+                env=_environment() | {"PORT": str(self.port)} | env,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -161,7 +164,7 @@ def test_a_second_watch_on_the_folder(watch: Watch) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "config.watch"],
         cwd=watch.project,
-        env={**os.environ, "PORT": str(ports.any_free())},
+        env=_environment() | {"PORT": str(ports.any_free())},
         capture_output=True,
         text=True,
         check=False,

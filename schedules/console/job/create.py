@@ -11,6 +11,7 @@ from fleet.errors import InvalidInput
 from fleet.services.agents import agent_named
 from schedules import timing
 from schedules.console.words import fires_text
+from schedules.executors.registry import executor_of
 from schedules.services.schedules import schedule_create
 
 # What the SOP calls the executor of a command in a container.
@@ -70,6 +71,7 @@ class Create(Subcommand):
 
 
 def _payload(executor: str, options: dict[str, Any]) -> dict[str, Any]:
+    executor_of(executor)  # a mistyped name is said first
     if options["command"] is not None:
         if executor != COMMAND or options["payload"]:
             raise InvalidInput(

@@ -98,7 +98,7 @@ def test_filters_and_search_answer(boss: Client, run: Run) -> None:
         f"q={run.job_run_id}",
         "status__exact=queued",
         "trigger__exact=manual",
-        "executor=test.command",
+        "executor=container.command",
         today,
     ):
         assert run.job_run_id in boss.get(f"{LIST}?{query}").content.decode()

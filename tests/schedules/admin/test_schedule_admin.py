@@ -26,7 +26,7 @@ def form(fleet: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "agent": "",
         "expression": "0 * * * *",
         "timezone": "Asia/Shanghai",
-        "executor": "test.command",
+        "executor": "container.command",
         "payload": '{"command": "docker exec night sweep"}',
         "enabled": "on",
         "timeout_seconds": 60,
@@ -50,7 +50,7 @@ def entry(action: str) -> AuditEntry:
         ("expression", "61 * * * *", "has to be between 0 and 59"),
         ("expression", "0 0 30 2 *", "never has that day"),
         ("timezone", "Mars/Olympus", "timezone"),
-        ("payload", '{"command": "rm -rf /"}', "Only `docker exec CONTAINER COMMAND`"),
+        ("payload", '{"command": "rm -rf /"}', "docker exec"),
         ("payload", '{"comand": "docker exec night ls"}', "payload.command"),
         ("payload", '["docker"]', "A payload is an object"),
         ("name", "Not A Name", "is not a job name"),
@@ -228,5 +228,5 @@ def test_filters_and_search_answer(boss: Client, fleet: dict[str, Any]) -> None:
         text = boss.get(f"{LIST}?{query}").content.decode()
         assert "nightly-backup" in text
         assert "their-backup" not in text
-    for query in ("last_status=none", "last_status=failed", "executor=test.command", "agent=1", "organisation=x"):
+    for query in ("last_status=none", "last_status=failed", "executor=container.command", "agent=1", "organisation=x"):
         assert boss.get(f"{LIST}?{query}").status_code == 200

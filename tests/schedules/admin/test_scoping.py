@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client

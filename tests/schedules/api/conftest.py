@@ -37,7 +37,6 @@ def free_port() -> int:
 @pytest.fixture(autouse=True)
 def no_collected_files(settings: Any, tmp_path: Path) -> None:
     """WhiteNoise warns of a folder that nobody has filled."""
-    settings.STATIC_ROOT = tmp_path
 
 
 @pytest.fixture(autouse=True)
