@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import pytest
-from s3_servers import client_of, free_port, keys_of, uploads_left
 
 from backups.archive import backup as backup_module
 from backups.archive.backup import Made, make_archive, prune
@@ -39,6 +38,7 @@ from backups.archive.s3store import S3Store
 from backups.archive.settings import S3Settings
 from backups.archive.stores import Hooks, Store
 from backups.archive.tarwriter import TarWriter
+from tests.s3_servers import client_of, free_port, keys_of, uploads_left
 
 MANIFEST = Path(__file__).parents[1] / "tools" / "manifest.py"
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from s3_servers import uploads_left
 
 from backups.archive.errors import ArchiveMissingError, EndedEarlyError, NameTakenError, PlaceRefusedError
 from backups.archive.folderstore import FolderStore
 from backups.archive.s3store import S3Store, clean_prefix
 from backups.archive.settings import S3Settings
 from backups.archive.stores import Hooks, Store
+from tests.s3_servers import uploads_left
 
 NAMES = [f"workspace_2026022{day}_083812.tar.gz" for day in range(1, 8)]
 NAME = NAMES[0]
@@ -160,7 +160,7 @@ def test_s3_leaves_no_unfinished_upload(rclone_s3: S3Settings, moto_s3: S3Settin
 
 def test_s3_refuses_to_overwrite_at_the_last_moment(moto_s3: S3Settings) -> None:
     """Between the look and the publishing another writer came, one that makes no claim."""
-    from s3_servers import client_of
+    from tests.s3_servers import client_of
 
     store = S3Store(moto_s3, "workspace/lead")
     key = f"workspace/lead/{NAME}"
@@ -177,7 +177,7 @@ def test_s3_refuses_to_overwrite_at_the_last_moment(moto_s3: S3Settings) -> None
 
 
 def test_more_archives_than_one_page_of_a_listing(moto_s3: S3Settings) -> None:
-    from s3_servers import client_of
+    from tests.s3_servers import client_of
 
     client = client_of(moto_s3)
     store = S3Store(moto_s3, "workspace/lead")

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from s3_servers import free_port, keys_of, uploads_left
 
 from backups.archive.settings import S3Settings
+from tests.s3_servers import free_port, keys_of, uploads_left
 
 PROJECT = Path(__file__).parents[2]
 SUCCESS = re.compile(r"\[S3\] Backup completed successfully: (workspace_[0-9]{8}_[0-9]{6}\.tar\.gz)\n")

@@ -10,10 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from docker_engine import Engine, ToyContainer
 from pydantic import ValidationError
-from run_context import FakeContext, agent_view
-from s3_servers import keys_of, uploads_left
 
 from backups.archive.folderstore import FolderStore
 from backups.archive.restore import restore
@@ -22,6 +19,9 @@ from backups.archive.settings import S3Settings
 from backups.executors import workspace_backup
 from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupPayload
 from schedules.executors.base import ExecutorError, Result, Stopped
+from tests.docker_engine import Engine, ToyContainer
+from tests.run_context import FakeContext, agent_view
+from tests.s3_servers import keys_of, uploads_left
 
 SUCCESS = re.compile(r"\[(S3|Backup)\] Backup completed successfully: workspace_\d{8}_\d{6}\.tar\.gz\n")
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from docker_engine import Engine, ToyContainer
 
 from fleet.clients import docker_errors as errors
 from fleet.clients import docker_kill
 from fleet.clients.docker import DockerClient, ExecHandle
+from tests.docker_engine import Engine, ToyContainer
 
 
 @pytest.fixture

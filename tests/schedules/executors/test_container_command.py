@@ -8,14 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from docker_engine import AgentContainer, Engine, ToyContainer
-from run_context import FakeContext, agent_view
-from s3_servers import keys_of
 
 from backups.archive.settings import S3Settings
 from schedules.executors import container_command
 from schedules.executors.base import ExecutorError, Result, Stopped
 from schedules.executors.container_command import CommandPayload, ContainerCommand, container_of
+from tests.docker_engine import AgentContainer, Engine, ToyContainer
+from tests.run_context import FakeContext, agent_view
+from tests.s3_servers import keys_of
 
 
 @pytest.fixture
