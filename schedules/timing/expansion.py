@@ -32,7 +32,7 @@ def expand(fields: list[str]) -> Expansion:
         raise ExpressionError(field="expression", value=text, reason=reason, example="0 2 * * *") from None
     columns = (second, minute, hour, day, month, weekday)
     sets = [
-        frozenset(range(spec.low, spec.high + 1)) if column == ["*"] else frozenset(map(int, column))
+        frozenset(range(spec.low, spec.high + 1)) if "*" in column else frozenset(map(int, column))
         for spec, column in zip(SIX_FIELDS, columns, strict=True)
     ]
     return Expansion(seconds=sets[0], minutes=sets[1], hours=sets[2], days=sets[3], months=sets[4], weekdays=sets[5])

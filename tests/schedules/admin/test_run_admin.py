@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def test_the_list_tells_the_waits_apart(boss: Client, run: Run) -> None:
     assert "for a slot" in boss.get(f"{LIST}?wait=slot").content.decode()
     rows.update(next_attempt_at=timezone.now() + timezone.timedelta(minutes=5), attempt=2)
     text = boss.get(f"{LIST}?wait=time").content.decode()
-    assert "attempt 2 in 4 min 59 s" in text or "attempt 2 in 5 min" in text
+    assert re.search(r"attempt 2 in [45] min", text)
     rows.update(admission_token="t", admitted_at=timezone.now())
     assert "admitted" in boss.get(f"{LIST}?wait=admitted").content.decode()
     assert run.job_run_id not in boss.get(f"{LIST}?wait=slot").content.decode()

@@ -158,7 +158,7 @@ def test_opening_a_dialog_does_nothing_yet(boss: Client, fleet: dict[str, Any]) 
     assert not Run.objects.exists()
 
 
-def test_run_now_says_when_redis_is_away(boss: Client, fleet: dict[str, Any]) -> None:
+def test_run_now_says_when_redis_is_away(boss: Client, fleet: dict[str, Any], redis_down: None) -> None:
     response = boss.post(_action(fleet["schedule"], "run-now"), {"_form_submitted": "True"})
     assert response.status_code == 302
     assert Run.objects.get().status == "queued"

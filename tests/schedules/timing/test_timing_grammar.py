@@ -178,3 +178,9 @@ def test_the_tilde_is_the_place_of_the_name(expression: str, same: str) -> None:
 def test_two_names_are_spread() -> None:
     times = {parse("~ ~ * * *", job_name=name).next_after(NOON) for name in ("backup", "restore", "scan")}
     assert len(times) == 3
+
+
+@pytest.mark.parametrize("expression", ["0 0 * * ?,0", "0 0 * * 0,*", "0,* * * * *"])
+def test_a_star_in_a_list_is_every_value(expression: str) -> None:
+    assert parse(expression)
+    assert describe(expression)
