@@ -56,7 +56,6 @@ class WatchbillSettings:
     log_limit_bytes: int
     worker_slots: int
     flower_url: str
-    public_url: str
 
 
 def database() -> dict[str, Any]:
@@ -65,7 +64,10 @@ def database() -> dict[str, Any]:
     if config["ENGINE"].endswith("sqlite3"):
         return config | {"OPTIONS": sqlite_options()}
     # Kept connections: Celery's fixup would otherwise open a session for each task (2.3 times the cost).
-    return config | {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+    # Time-outs, since a connection that went dead silently must not hang a heartbeat for longer than a lease.
+    options = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "tcp_user_timeout": 8000}
+    given: dict[str, Any] = config.get("OPTIONS", {})
+    return config | {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True, "OPTIONS": options | given}
 
 
 def sqlite_options() -> dict[str, Any]:
@@ -108,7 +110,6 @@ def watchbill() -> WatchbillSettings:
         log_limit_bytes=env.int("LOG_LIMIT_BYTES", default=5_000_000),
         worker_slots=env.int("WORKER_SLOTS", default=8),
         flower_url=env.str("FLOWER_URL", default=""),
-        public_url=env.str("WATCHBILL_URL", default=""),
     )
 
 

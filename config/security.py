@@ -11,7 +11,8 @@ STRICT = (
 # The admin theme evaluates inline expressions and Swagger UI writes inline styles: seen, not guessed.
 RELAXED = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'"
+    "img-src 'self' data:; font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'none'"
 )
 RELAXED_PATHS = ("/admin", "/api/docs")
 

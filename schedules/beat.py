@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F, Q
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
@@ -27,6 +27,7 @@ from schedules.engine.rescue import Rescue
 from schedules.engine.slots import RedisError, SlotsNotReady
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # How long planning may go on in one tick before admission gets its turn.
 PLANNING_SECONDS = 1.0
@@ -49,23 +50,23 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
         try:
             if not self._lead():
                 return limit
-            busy = self._plan()
+            busy = self._step("planning", self._plan)
             self._step("admission", lambda: admit_waiting(database_now()))
             if time.monotonic() - self._rescued >= RESCUE_SECONDS:
                 self._rescued = time.monotonic()
                 self._sweep()
-            wait = float(super().tick(*args, **kwargs))
-        except (DatabaseError, InterfaceError) as error:
+            wait = self._step("housekeeping", lambda: super(WatchbillScheduler, self).tick(*args, **kwargs))
+        except (OperationalError, InterfaceError) as error:
             self._lost_database(error)
             return limit
-        return 0 if busy else max(0.0, min(wait, limit))
+        return 0 if busy else max(0.0, min(limit if wait is None else float(wait), limit))
 
     def close(self) -> None:
         """A beat that ends in order lets the stand-by take over at once."""
         try:
             super().close()
             self._leadership.resign()
-        except (DatabaseError, InterfaceError) as error:
+        except (OperationalError, InterfaceError) as error:
             logger.warning("the lease was not given back, it expires: %s", error)
 
     @property
@@ -119,10 +120,11 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def _plan(self) -> bool:
         """Plan what is due, for about a second at most. Returns whether more is due."""
-        begun = time.monotonic()
+        begun, turn = time.monotonic(), 0
         while time.monotonic() - begun < PLANNING_SECONDS:
-            if len(plan_due(database_now())) < BATCH:
+            if plan_due(database_now(), latest_first=bool(turn % 2)).considered < BATCH:
                 return False
+            turn += 1
         return True
 
     def _sweep(self) -> None:
@@ -130,12 +132,17 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
         self._step("slots", self._rescue.slots)
         self._step("unclaimed", lambda: self._rescue.unclaimed(database_now()))
 
-    def _step(self, name: str, work: Callable[[], object]) -> None:
-        """One phase: when Redis is away the others go on, and this one is tried again in the next tick."""
+    def _step(self, name: str, work: Callable[[], T]) -> T | None:
+        """One phase: when Redis is away or the phase is broken the others go on, and it is tried in the next tick."""
         try:
-            work()
+            return work()
+        except (OperationalError, InterfaceError):
+            raise
         except (RedisError, SlotsNotReady, BrokerUnreachable) as error:
             logger.warning("%s waits for Redis: %s", name, error)
+        except Exception:
+            logger.exception("%s failed; the watch goes on", name)
+        return None
 
     def _lost_database(self, error: Exception) -> None:
         logger.warning("the database can't be reached, the watch goes on when it is back: %s", error)

@@ -47,8 +47,8 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(status__in=ACTIVE)
 
     def waiting(self, now: datetime) -> Self:
-        """Queued, its time has come, no slot yet."""
-        return self.filter(status="queued", admission_token="", next_attempt_at__lte=now)
+        """Queued, its time has come, no slot yet; of organisations that are open."""
+        return self.filter(status="queued", admission_token="", next_attempt_at__lte=now, organisation__is_active=True)
 
     def admitted(self) -> Self:
         """Holding slots with a message out, not yet claimed."""

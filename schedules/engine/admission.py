@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 
 from django.conf import settings
-from django.db.models import Count, F, Window
+from django.db.models import Count, F, Q, Window
 from django.db.models.functions import RowNumber
 
 from schedules.engine import lifecycle, publishing, slots
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 CANDIDATES_PER_ORGANISATION = 50
 CANDIDATES_PER_SCHEDULE = 10
+CANDIDATES_PER_AGENT = 20
 ADMITTED_PER_SLOT = 4
 AGEING = timedelta(minutes=1)
 WORKER_GONE = timedelta(seconds=30)
@@ -40,9 +41,12 @@ def admit(runs: Iterable[Run], now: datetime) -> list[Run]:
     """Admit these waiting runs in this order, publish them, and return those that were admitted."""
     room = _Room(now)
     ready = [run for run in runs if _can_run(run, now) and room.has(run) and _take_slots(run, room)]
-    won = lifecycle.runs_admit(ready, now=now)
-    for run in {run.pk: run for run in ready if run not in won}.values():
-        _give_back_unless_held(run)
+    # In one order everywhere: two admissions that update the same rows must not wait for each other.
+    winners = set(lifecycle.runs_admit(sorted(ready, key=lambda run: run.pk), now=now))
+    won = [run for run in ready if run in winners]
+    for run in ready:
+        if run not in winners:
+            _give_back_unless_held(run)
     if won:
         _publish(won)
     return won
@@ -74,10 +78,12 @@ def candidates(now: datetime) -> Iterator[Run]:
 
 def _lane(organisation_id: int, now: datetime) -> list[Run]:
     """One organisation's candidates: half of them the most urgent, half the oldest, so that none starves."""
-    # A schedule at its limit must not fill the lane with runs that can't be admitted.
+    # A schedule or an agent at its limit must not fill the lane with runs that can't be admitted.
     rank = Window(RowNumber(), partition_by=F("schedule_id"), order_by=[F("priority").desc(), F("next_attempt_at")])
-    ranked = Run.objects.waiting(now).filter(organisation_id=organisation_id).annotate(rank=rank)
-    waiting = ranked.filter(rank__lte=CANDIDATES_PER_SCHEDULE).values_list("pk", flat=True)
+    agent_rank = Window(RowNumber(), partition_by=F("agent_id"), order_by=[F("priority").desc(), F("next_attempt_at")])
+    lane = Run.objects.waiting(now).filter(organisation_id=organisation_id)
+    ranked = lane.annotate(rank=rank, agent_rank=agent_rank).filter(rank__lte=CANDIDATES_PER_SCHEDULE)
+    waiting = ranked.filter(Q(agent=None) | Q(agent_rank__lte=CANDIDATES_PER_AGENT)).values_list("pk", flat=True)
     half = CANDIDATES_PER_ORGANISATION // 2
     keys = {
         *waiting.order_by("-priority", "next_attempt_at")[:half],
@@ -108,10 +114,10 @@ def _can_run(run: Run, now: datetime) -> bool:
 def _take_slots(run: Run, room: _Room) -> bool:
     scopes = slots.scopes_of(run)
     try:
-        full = slots.acquire(run.pk, scopes)
+        full = slots.acquire(run.pk, run.attempt, scopes)
     except slots.SlotsNotReady:
         slots.rebuild()
-        full = slots.acquire(run.pk, scopes)
+        full = slots.acquire(run.pk, run.attempt, scopes)
     if full is not None:
         room.full.add(full.name)
         return False
@@ -121,8 +127,8 @@ def _take_slots(run: Run, room: _Room) -> bool:
 
 def _give_back_unless_held(run: Run) -> None:
     """Somebody else was first. When that was another admission of the same run, the slot is its own."""
-    if not Run.objects.holding_slots().filter(pk=run.pk).exists():
-        slots.release(run.pk, slots.scopes_of(run))
+    if not Run.objects.holding_slots().filter(pk=run.pk, attempt=run.attempt).exists():
+        slots.release(run.pk, run.attempt, slots.scopes_of(run))
 
 
 def _publish(runs: Sequence[Run]) -> None:

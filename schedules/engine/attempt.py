@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fleet.models import Agent
 from schedules.engine.redaction import Redactor
 from schedules.engine.runlog import RunLog
+from schedules.engine.storable import storable_json
 from schedules.executors.base import AgentView, Stopped, Stream
 from schedules.models import Run
 
@@ -54,6 +55,9 @@ class Attempt:
     def organisation_id(self) -> int:
         return self.run.organisation_id
 
+    def hide(self, values: Iterable[str]) -> None:
+        self._redact.hide(values)
+
     def redact(self, text: str) -> str:
         return self._redact(text)
 
@@ -95,11 +99,16 @@ class Attempt:
             logger.exception("run %s: ending the outside work failed", self.job_run_id)
 
     def record_handle(self, handle: Mapping[str, Any]) -> None:
-        self.run.handle = dict(handle)
+        self.run.handle = storable_json(dict(handle))
         held = self._held().update(handle=self.run.handle)
         if not held:
             self.stop("lease_lost")
             raise Stopped("lease_lost")
+
+    def clear_handle(self) -> None:
+        """What it named is ended. Silent when the claim is lost: whoever holds it now reaps again, harmlessly."""
+        self.run.handle = {}
+        self._held().update(handle={})
 
     def is_current(self) -> bool:
         return not self.stop_reason and self._held().filter(cancel_requested_at=None).exists()

@@ -34,6 +34,7 @@ class Unreaped:
     """What a lost attempt left outside could not be ended: nothing else may happen before it is."""
 
     cause: str
+    of: Outcome | None
 
 
 # A worker that dies again and again on the same run is more likely killed by it than unlucky.
@@ -48,7 +49,7 @@ def execute(*, run_id: int, attempt: int, token: str) -> None:
         return
     if not _hold_slots(run):
         return
-    work = Attempt(run, redact=_redactor(run), log_limit_bytes=settings.WATCHBILL.log_limit_bytes)
+    work = Attempt(run, redact=Redactor(), log_limit_bytes=settings.WATCHBILL.log_limit_bytes)
     with keeper().attending(work):
         outcome = _perform(work)
         _insist(work.runlog.close, work)
@@ -56,7 +57,7 @@ def execute(*, run_id: int, attempt: int, token: str) -> None:
     if not recorded:
         logger.warning("run %s: the attempt had lost its claim; what it did is not recorded", run.job_run_id)
     elif not isinstance(outcome, Unreaped):
-        _let_next_in(run)
+        _let_next_in(run, attempt)
 
 
 def _claim(run_id: int, attempt: int, token: str) -> Run | None:
@@ -82,19 +83,22 @@ def worker_name() -> str:
 def _record(run: Run, outcome: Outcome | Unreaped) -> bool:
     now = database_now()
     if isinstance(outcome, Unreaped):
-        delay = lifecycle.retry_delay(run)
-        return lifecycle.run_lose(run, cause=outcome.cause, ending=run.ending, code="not_reaped", delay=delay, now=now)
-    return lifecycle.run_finish(run, outcome, now=now) is not None
-
-
-def _redactor(run: Run) -> Redactor:
-    return Redactor(known_secrets(run.agent.secret_refs if run.agent else {}))
+        return lifecycle.run_not_reaped(run, cause=outcome.cause, outcome=outcome.of, now=now)
+    try:
+        return lifecycle.run_finish(run, outcome, now=now) is not None
+    except (OperationalError, InterfaceError):
+        raise
+    except DatabaseError as error:
+        # What can't be stored would otherwise be tried for ever while the lease is kept.
+        logger.exception("run %s: its outcome can't be stored", run.job_run_id)
+        plain = _failed("executor_error", f"The outcome ({outcome.status}) can't be stored: {type(error).__name__}.")
+        return lifecycle.run_finish(run, plain, now=database_now()) is not None
 
 
 def _hold_slots(run: Run) -> bool:
     """Take the slots once more: after a flushed Redis they may be gone. Without them the run goes back."""
     try:
-        full = slots.acquire(run.pk, slots.scopes_of(run))
+        full = slots.acquire(run.pk, run.attempt, slots.scopes_of(run))
         cause = f"{full.name} is at its limit of {full.limit}" if full else ""
     except slots.SlotsNotReady:
         cause = "the slots are being rebuilt"
@@ -109,16 +113,18 @@ def _perform(work: Attempt) -> Outcome | Unreaped:
     executor = executors().get(work.run.executor)
     if executor is None:
         return _failed("executor_unknown", f"No executor named {work.run.executor!r} is installed here.")
-    if unreaped := _reap(executor, work):
-        return unreaped
     try:
+        work.hide(known_secrets(work.run.agent.secret_refs if work.run.agent else {}))
+        if unreaped := _reap(executor, work, of=None):
+            return unreaped
         if early := _ends_unexecuted(work, executor):
             return early
         return Outcome(status="success", result=executor.execute(_payload(executor, work), work))
     except Exception as error:  # noqa: BLE001 - whatever an executor raises ends its run, never the worker
-        if work.stop_reason or isinstance(error, Stopped):
-            return _stopped(work)
-        return _failure(work, error)
+        stopped = work.stop_reason or isinstance(error, Stopped)
+        outcome = _stopped(work) if stopped else _failure(work, error)
+    # Nothing is recorded as ended while what it started outside may go on.
+    return _reap(executor, work, of=outcome) or outcome
 
 
 def _failure(work: Attempt, error: Exception) -> Outcome:
@@ -130,21 +136,21 @@ def _failure(work: Attempt, error: Exception) -> Outcome:
     return _fail(work, "executor_error", f"{type(error).__name__}: {error}", retryable=True)
 
 
-def _reap(executor: Executor[Any], work: Attempt) -> Outcome | Unreaped | None:
-    """End what a lost attempt left outside, before anything else may happen. None: nothing is left."""
-    if not work.run.handle:
+def _reap(executor: Executor[Any], work: Attempt, *, of: Outcome | None) -> Unreaped | None:
+    """End what an attempt left outside: a lost one (``of`` is None), or this one after it did not succeed."""
+    if not work.run.handle or work.stop_reason == "lease_lost":
         return None
     try:
         executor.reap(work.run.handle, work)
-        work.record_handle({})
-    except Exception as error:  # noqa: BLE001 - whatever it was, the former work may still go on
-        cause = work.redact(f"What a lost attempt left running could not be ended: {error}")
-        work.log(cause)
-        if work.run.lost_attempts > LOST_LIMIT:
-            return _failed("not_reaped", f"{cause} It was tried {LOST_LIMIT} times; end it by hand.")
-        return Unreaped(cause=cause)
-    work.log("What the lost attempt had left running was ended.")
-    lifecycle.run_note(work.run, kind="reaped", cause="the lost attempt's work was ended", now=database_now())
+        work.clear_handle()
+    except Exception as error:  # noqa: BLE001 - whatever it was, the work may still go on
+        cause = work.redact(f"What the attempt left running could not be ended yet: {error}")
+        work.log(f"{cause} It is tried again.")
+        logger.warning("run %s: %s", work.job_run_id, cause)
+        return Unreaped(cause=cause, of=of)
+    if of is None:
+        work.log("What the lost attempt had left running was ended.")
+        lifecycle.run_note(work.run, kind="reaped", cause="the lost attempt's work was ended", now=database_now())
     return None
 
 
@@ -152,11 +158,13 @@ def _ends_unexecuted(work: Attempt, executor: Executor[Any]) -> Outcome | None:
     run = work.run
     if run.ending == "timeout":
         return Outcome(status="timeout", error_code="timeout", error_message=_deadline_text(run))
+    if run.ending == "failed":
+        return _failed("not_repeated", "It failed, and what it had left running was ended afterwards.")
     if run.cancel_requested_at:
         return Outcome(status="cancelled", error_code="cancelled", error_message="Cancelled.")
     if run.lost_attempts and executor.on_lost == "fail":
         return _failed("worker_lost", "The worker was lost, and this work must not be repeated by itself.")
-    if run.lost_attempts > LOST_LIMIT:
+    if run.lost_attempts >= LOST_LIMIT:
         return _failed("worker_lost", f"{run.lost_attempts} workers were lost over this run; look at their logs.")
     return None
 
@@ -188,7 +196,7 @@ def _stopped(work: Attempt) -> Outcome:
         work.log(text)
         return Outcome(status="timeout", error_code="timeout", error_message=text, retryable=True)
     if reason == "cancelled":
-        work.log("Cancelled; the work was ended.")
+        work.log("Cancelled.")
         return Outcome(status="cancelled", error_code="cancelled", error_message="Cancelled while it ran.")
     return Outcome(status="failed", error_code=reason, error_message="The lease was lost.", retryable=True)
 
@@ -202,18 +210,21 @@ def _insist(step: Callable[[], T], work: Attempt) -> T | None:
     while True:
         try:
             return step()
-        except (DatabaseError, InterfaceError) as error:
+        except (OperationalError, InterfaceError) as error:
             if time.monotonic() - work.renewed > settings.WATCHBILL.lease_seconds:
                 logger.error("run %s: its end can't be recorded: %s", work.job_run_id, error)  # noqa: TRY400
                 return None
             connection.close()
             time.sleep(0.5)
+        except DatabaseError:
+            logger.exception("run %s: a part of its log can't be stored", work.job_run_id)
+            return None
 
 
-def _let_next_in(run: Run) -> None:
+def _let_next_in(run: Run, attempt: int) -> None:
     """After the commit: free the slots, then look for waiters. What fails here, the sweep of the beat does."""
     try:
-        slots.release(run.pk, slots.scopes_of(run))
+        slots.release(run.pk, attempt, slots.scopes_of(run))
         now = database_now()
         if Run.objects.waiting(now).exists():
             admission.admit_waiting(now)

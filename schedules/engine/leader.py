@@ -18,6 +18,7 @@ from schedules.engine.clock import database_now
 from schedules.models import EngineLease
 
 NAME = "beat"
+CLOCK_SLACK = timedelta(seconds=5)
 
 
 class Leadership:
@@ -32,7 +33,8 @@ class Leadership:
         until = now + timedelta(seconds=settings.WATCHBILL.leader_seconds)
         with transaction.atomic():
             EngineLease.objects.get_or_create(name=NAME, defaults={"expires_at": now, "renewed_at": now})
-            free = Q(holder=self.holder) | Q(expires_at__lte=now)
+            # A lease that ends later than any could was taken before the clock was set back.
+            free = Q(holder=self.holder) | Q(expires_at__lte=now) | Q(expires_at__gt=until + CLOCK_SLACK)
             return bool(
                 EngineLease.objects.filter(free, name=NAME).update(holder=self.holder, expires_at=until, renewed_at=now)
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -18,11 +18,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from schedules.engine.storable import storable, storable_json
 from schedules.executors.base import Result
 from schedules.models import Run, RunEvent
 
 Ending = Literal["success", "failed", "timeout", "cancelled"]
 Status = Run.Status
+# The width of the columns for ids of the outside world.
+LONGEST_ID = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,19 +70,6 @@ def runs_admit(runs: Sequence[Run], *, now: datetime) -> list[Run]:
             won.append(run)
     _append(won, kind="admitted", cause="a slot is free", at=now)
     return won
-
-
-@transaction.atomic
-def run_unadmit(run: Run, *, cause: str, now: datetime) -> bool:
-    """admitted → queued: the token becomes void, its message will be dropped."""
-    changed = (
-        Run.objects.filter(pk=run.pk, status=Status.QUEUED, admission_token=run.admission_token)
-        .exclude(admission_token="")
-        .update(admission_token="", admitted_at=None)
-    )
-    if changed:
-        _append([run], kind="unadmitted", cause=cause, at=now)
-    return bool(changed)
 
 
 @transaction.atomic
@@ -129,9 +119,13 @@ def run_finish(run: Run, outcome: Outcome, *, now: datetime) -> Run | None:
 
     Returns the run as it is now, None when this attempt had lost its claim: then nothing was written.
     """
-    if not _claimed(run).exists():
+    held = _claimed(run).select_for_update(no_key=True).values_list("cancel_requested_at", flat=True)
+    if not held:
         return None
-    changes = _retry(run, outcome, now) if _may_retry(run, outcome) else _end(outcome, now)
+    if held[0] and outcome.status != "success":
+        # Whoever cancelled it wants no further attempt, however this one ended.
+        outcome = replace(outcome, status="cancelled", error_code="cancelled", retryable=False)
+    changes = _retry(run, outcome, now) if may_retry(run, outcome) else _end(outcome, now)
     assert run.started_at is not None  # noqa: S101 - a claimed run was started
     changes["duration_ms"] = max(0, round((now - run.started_at) / timedelta(milliseconds=1)))
     if not _claimed(run).update(claim_token="", handle={}, ending="", **changes):
@@ -144,47 +138,51 @@ def run_finish(run: Run, outcome: Outcome, *, now: datetime) -> Run | None:
 
 
 @transaction.atomic
-def run_cancel(run: Run, *, cause: str, actor: str, now: datetime) -> bool:
-    """Cancel now what has not started, ask a running one to end. False: it is over already."""
-    untouched = Run.objects.filter(pk=run.pk, status=Status.QUEUED, handle={})
-    if untouched.update(
-        status=Status.CANCELLED,
-        admission_token="",
-        admitted_at=None,
-        finished_at=now,
-        cancel_requested_at=now,
-        error_code="cancelled",
-        error_message=cause,
-    ):
-        _append([run], kind="cancelled", cause=cause, at=now, actor=actor, status=Status.CANCELLED)
-        return True
-    # Outside work may still go on: the worker (or the next claim, which reaps) ends it.
-    asked = Run.objects.filter(pk=run.pk).active().filter(cancel_requested_at=None)
-    changed = asked.filter(status=Status.RUNNING).update(cancel_requested_at=now) or asked.filter(
-        status=Status.QUEUED
-    ).update(cancel_requested_at=now, ending="cancelled", next_attempt_at=now)
-    if changed:
-        _append([run], kind="cancel_requested", cause=cause, at=now, actor=actor, status=run.status)
-    return bool(changed)
+def run_cancel(run: Run, *, cause: str, actor: str, now: datetime) -> Literal["ended", "asked", ""]:
+    """Cancel now what has not started, ask a running one to end. Empty: it is over, or was asked before."""
+    row = Run.objects.select_for_update(no_key=True).filter(pk=run.pk).active().first()
+    if row is None or row.cancel_requested_at:
+        return ""
+    if row.status == Status.QUEUED and not row.handle:
+        _end_queued(row, status=Status.CANCELLED, code="cancelled", message=cause, now=now)
+        _append([row], kind="cancelled", cause=cause, at=now, actor=actor, status=Status.CANCELLED)
+        return "ended"
+    # Outside work may still go on: the worker, or the next claim, which reaps, ends it.
+    waiting = {"ending": "cancelled", "next_attempt_at": now} if row.status == Status.QUEUED else {}
+    Run.objects.filter(pk=row.pk, status=row.status).update(cancel_requested_at=now, **waiting)
+    _append([row], kind="cancel_requested", cause=cause, at=now, actor=actor)
+    return "asked"
 
 
 @transaction.atomic
-def run_lose(
-    run: Run, *, cause: str, ending: str = "", code: str = "worker_lost", delay: timedelta = timedelta(0), now: datetime
-) -> bool:
-    """running → queued: its worker is gone, or could not end what a lost one left. The handle and with it the slots
-    stay held until a claim has reaped it.
+def run_abandon(run: Run, *, cause: str, actor: str, now: datetime) -> bool:
+    """queued → cancelled although what a lost attempt left outside could not be ended: a person looks after it."""
+    row = Run.objects.select_for_update(no_key=True).filter(pk=run.pk, status=Status.QUEUED).first()
+    if row is None:
+        return False
+    _end_queued(row, status=Status.CANCELLED, code="abandoned", message=cause, now=now)
+    _append([row], kind="cancelled", cause=cause, at=now, actor=actor, status=Status.CANCELLED)
+    return True
 
-    ``ending``: the next claim only reaps and then ends the run so.
+
+@transaction.atomic
+def run_lose(run: Run, *, cause: str, ending: str = "", silent: bool = False, now: datetime) -> bool:
+    """running → queued: its worker is gone. Handle and slots stay held until the next claim has reaped it.
+
+    ``ending``: the next claim only reaps and then ends the run so; an ending that was decided before stays.
+    ``silent``: only if the heartbeat still stands where it was seen.
     """
-    changed = _claimed(run).update(
+    rows = _claimed(run)
+    if silent:
+        rows = rows.filter(heartbeat_sequence=run.heartbeat_sequence)
+    changed = rows.update(
         status=Status.QUEUED,
         claim_token="",
         attempt=F("attempt") + 1,
         lost_attempts=F("lost_attempts") + 1,
-        next_attempt_at=now + delay,
-        ending=ending,
-        error_code=code,
+        next_attempt_at=now,
+        ending=ending or F("ending"),
+        error_code="worker_lost",
         error_message=cause,
     )
     if changed:
@@ -193,20 +191,48 @@ def run_lose(
 
 
 @transaction.atomic
+def run_not_reaped(run: Run, *, cause: str, outcome: Outcome | None, now: datetime) -> bool:
+    """running → queued: what an attempt left outside could not be ended. Handle and slots stay held.
+
+    The next claim tries again, after a countdown that grows with the attempts. ``outcome`` is how the attempt
+    itself ended: one that no retry follows is written down as the run's ending.
+    """
+    ending = run.ending or (outcome.status if outcome and not may_retry(run, outcome) else "")
+    changed = _claimed(run).update(
+        status=Status.QUEUED,
+        claim_token="",
+        attempt=F("attempt") + 1,
+        failed_attempts=F("failed_attempts") + (1 if outcome and not ending else 0),
+        next_attempt_at=now + _countdown(run, run.attempt - 1),
+        ending=ending,
+        error_code="not_reaped",
+        error_message=storable(cause),
+    )
+    if changed:
+        _append([run], kind="not_reaped", cause=cause, at=now, status=Status.QUEUED)
+    return bool(changed)
+
+
+@transaction.atomic
 def run_refuse(run: Run, *, code: str, message: str, now: datetime) -> bool:
     """queued → failed: it can never run as it is."""
-    changed = Run.objects.filter(pk=run.pk, status=Status.QUEUED).update(
-        status=Status.FAILED,
-        admission_token="",
-        admitted_at=None,
-        finished_at=now,
-        error_code=code,
-        error_message=message,
-        handle={},
-    )
+    changed = _end_queued(run, status=Status.FAILED, code=code, message=message, now=now)
     if changed:
         _append([run], kind="failed", cause=message, at=now, status=Status.FAILED)
     return bool(changed)
+
+
+def _end_queued(run: Run, *, status: str, code: str, message: str, now: datetime) -> int:
+    return Run.objects.filter(pk=run.pk, status=Status.QUEUED).update(
+        status=status,
+        admission_token="",
+        admitted_at=None,
+        finished_at=now,
+        handle={},
+        ending="",
+        error_code=code,
+        error_message=storable(message),
+    )
 
 
 def run_note(run: Run, *, kind: str, cause: str, now: datetime) -> None:
@@ -218,7 +244,8 @@ def _claimed(run: Run) -> Any:
     return Run.objects.filter(pk=run.pk, status=Status.RUNNING, claim_token=run.claim_token).exclude(claim_token="")
 
 
-def _may_retry(run: Run, outcome: Outcome) -> bool:
+def may_retry(run: Run, outcome: Outcome) -> bool:
+    """Whether another attempt follows this outcome."""
     if outcome.status not in {"failed", "timeout"} or not outcome.retryable or run.ending:
         return False
     return run.failed_attempts < run.max_retries
@@ -231,7 +258,7 @@ def _retry(run: Run, outcome: Outcome, now: datetime) -> dict[str, Any]:
         "failed_attempts": run.failed_attempts + 1,
         "next_attempt_at": now + retry_delay(run),
         "error_code": outcome.error_code,
-        "error_message": outcome.error_message,
+        "error_message": storable(outcome.error_message),
     }
 
 
@@ -241,18 +268,22 @@ def _end(outcome: Outcome, now: datetime) -> dict[str, Any]:
         "status": outcome.status,
         "finished_at": now,
         "error_code": outcome.error_code,
-        "error_message": outcome.error_message,
-        "result_summary": result.summary,
-        "result": dict(result.details),
-        "session_id": result.session_id,
-        "message_id": result.message_id,
+        "error_message": storable(outcome.error_message),
+        "result_summary": storable(result.summary),
+        "result": storable_json(dict(result.details)),
+        "session_id": storable(result.session_id)[:LONGEST_ID],
+        "message_id": storable(result.message_id)[:LONGEST_ID],
     }
 
 
 def retry_delay(run: Run) -> timedelta:
     """30, 60, 300, 900, 3600 s unless the run names others; the last one repeats. Jittered upwards by 10 %."""
+    return _countdown(run, run.failed_attempts)
+
+
+def _countdown(run: Run, step: int) -> timedelta:
     delays = run.retry_delays or settings.WATCHBILL.retry_delays
-    seconds = float(delays[min(run.failed_attempts, len(delays) - 1)])
+    seconds = float(delays[min(step, len(delays) - 1)])
     return timedelta(seconds=seconds * (1 + random.uniform(0, settings.WATCHBILL.retry_jitter)))  # noqa: S311
 
 
@@ -273,7 +304,7 @@ def _append(
             kind=kind,
             status=status or run.status,
             attempt=run.attempt,
-            cause=cause[:500],
+            cause=storable(cause)[:500],
             actor=actor,
         )
         for run in runs

@@ -16,7 +16,7 @@ from itertools import islice
 from django.db import transaction
 
 from schedules import timing
-from schedules.engine import lifecycle
+from schedules.engine import lifecycle, slots
 from schedules.executors.registry import executors
 from schedules.models import Run, Schedule, SkipSpan
 
@@ -58,14 +58,27 @@ class Plan:
             self.skips.append(Skip(reason=reason, first=fire, last=fire, count=1))
 
 
-def plan_due(now: datetime, *, limit: int = BATCH) -> list[Run]:
-    """Plan the fires that are due, of at most ``limit`` schedules. Returns the runs that are new."""
-    due = list(Schedule.objects.due(now).select_related("organisation")[:limit])
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What one batch did: the runs that are new, and of how many schedules it looked at the fires."""
+
+    runs: list[Run]
+    considered: int
+
+
+def plan_due(now: datetime, *, limit: int = BATCH, latest_first: bool = False) -> Planned:
+    """Plan the fires that are due, of at most ``limit`` schedules: the longest overdue first, or the latest.
+
+    Callers take turns between the two, so that many schedules that catch up after an outage can't keep the others
+    waiting.
+    """
+    rows = Schedule.objects.due(now)
+    due = list((rows.reverse() if latest_first else rows).select_related("organisation")[:limit])
     if not due:
-        return []
+        return Planned(runs=[], considered=0)
     active = _active_scheduled_runs(due)
-    plans = [plan for schedule in due if (plan := _plan_safely(schedule, active.get(schedule.pk, 0), now))]
-    return _commit(plans, now)
+    plans = [_plan_safely(schedule, active.get(schedule.pk, 0), now) for schedule in due]
+    return Planned(runs=_commit(plans, now), considered=len(due))
 
 
 def rule_of(schedule: Schedule) -> timing.Rule:
@@ -80,7 +93,8 @@ def plan_one(schedule: Schedule, active: int, now: datetime) -> Plan:
     rule = rule_of(schedule)
     fires = _due_fires(rule, schedule, now)
     plan = Plan(schedule=schedule, cursor=rule.next_after(fires[-1]) if fires else rule.next_after(now))
-    runs_late = _late_fires_that_run(schedule, fires, now)
+    more_follow = plan.cursor is not None and plan.cursor <= now
+    runs_late = _late_fires_that_run(schedule, fires, now, more_follow=more_follow)
     for fire in fires:
         if fire < schedule.active_from:
             plan.skip(SkipSpan.Reason.PAUSED, fire)
@@ -112,20 +126,21 @@ def _due_fires(rule: timing.Rule, schedule: Schedule, now: datetime) -> list[dat
     return list(islice(rule.fires(just_before, now), FIRES_PER_STEP))
 
 
-def _late_fires_that_run(schedule: Schedule, fires: Sequence[datetime], now: datetime) -> set[datetime]:
+def _late_fires_that_run(
+    schedule: Schedule, fires: Sequence[datetime], now: datetime, *, more_follow: bool
+) -> set[datetime]:
+    """Of the missed fires those that are made up. ``more_follow``: the latest is not known in this step."""
     window = now - timedelta(seconds=schedule.catchup_seconds)
     late = [fire for fire in fires if now - fire > ON_TIME and fire >= max(window, schedule.active_from)]
     if schedule.misfire == Schedule.Misfire.RUN_ALL:
         return set(late)
     on_time_follows = bool(fires) and now - fires[-1] <= ON_TIME
-    # A full step that ends in the past is followed by later fires: the latest is not known yet.
-    more_follow = len(fires) == FIRES_PER_STEP
     if schedule.misfire == Schedule.Misfire.SKIP or on_time_follows or more_follow:
         return set()
     return set(late[-1:])
 
 
-def _plan_safely(schedule: Schedule, active: int, now: datetime) -> Plan | None:
+def _plan_safely(schedule: Schedule, active: int, now: datetime) -> Plan:
     try:
         return plan_one(schedule, active, now)
     except Exception:
@@ -182,8 +197,10 @@ def _advance(plan: Plan) -> bool:
 
 def _cancel_active(schedule: Schedule, fresh: set[int], now: datetime) -> None:
     scheduled = Run.objects.active().filter(schedule=schedule, trigger=Run.Trigger.SCHEDULE)
-    for run in scheduled.exclude(pk__in=fresh):
-        lifecycle.run_cancel(run, cause="a later fire replaces it (overlap: cancel_running)", actor="beat", now=now)
+    cause = "a later fire replaces it (overlap: cancel_running)"
+    replaced = list(scheduled.exclude(pk__in=fresh).select_related("organisation", "schedule", "agent"))
+    ended = [run for run in replaced if lifecycle.run_cancel(run, cause=cause, actor="beat", now=now) == "ended"]
+    slots.release_after_commit(ended)
 
 
 def planned_run(schedule: Schedule, fire: datetime, now: datetime) -> Run:

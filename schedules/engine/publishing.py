@@ -6,19 +6,20 @@ publishes again.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 
 import redis.exceptions
 from celery import current_app
-from kombu.exceptions import OperationalError
+from kombu.exceptions import LimitExceeded, OperationalError
 
 from schedules.engine.connection import client
 from schedules.models import Run
 
 logger = logging.getLogger(__name__)
 
-BROKER_ERRORS = (OperationalError, redis.exceptions.RedisError, ConnectionError, TimeoutError, OSError)
+BROKER_ERRORS = (OperationalError, LimitExceeded, redis.exceptions.RedisError, ConnectionError, TimeoutError, OSError)
 # kombu's queue names for its priority steps; ours are all published at priority 0, the plain name.
 PRIORITY_STEPS = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
@@ -53,6 +54,26 @@ def message_of(run: Run) -> dict[str, object]:
         "token": run.admission_token,
         "schedule": run.schedule_name,
     }
+
+
+def waiting_task_ids(queues: Iterable[str]) -> set[str]:
+    """The task ids of the messages that wait on the broker. Bounded: admission lets few be out at a time.
+
+    A message that a worker has prefetched is not among them: publishing it again is harmless, its token decides.
+    """
+    pipeline = client().pipeline(transaction=False)
+    for name in queues:
+        for step in PRIORITY_STEPS:
+            pipeline.lrange(f"{name}{step}", 0, -1)
+    return {_task_id(message) for messages in pipeline.execute() for message in messages}
+
+
+def _task_id(message: bytes) -> str:
+    """Empty for what is no message of Celery's: somebody else's, or garbage."""
+    try:
+        return str(json.loads(message)["headers"]["id"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def queue_lengths(queues: Iterable[str]) -> dict[str, int]:

@@ -9,13 +9,15 @@ MASK = "[redacted]"
 # Below this length a "secret" is a common word, and masking it would make logs unreadable.
 SHORTEST_SECRET = 6
 
+# Every repetition is bounded: an agent chooses the text, and a pattern that backtracks over a long line would hold
+# the interpreter's lock longer than a lease.
 _SHAPES = re.compile(
     r"""
-    (?P<key>\bAKIA[0-9A-Z]{16}\b|\bwb_[0-9a-f]{8}_[\w-]{20,}|\bsk-[\w-]{16,}|\bgh[pousr]_\w{20,})
-    |(?P<named>(?i:\b[\w-]*(?:password|passwd|secret|token|api[_-]?key|secret_access_key|authorization)\b["']?\s*[:=]\s*
-       (?:bearer\s+|basic\s+)?["']?))(?P<value>(?!\d+\b)[^\s"',;&]{4,})
-    |(?P<scheme>(?i:\bbearer\s+))(?P<bearer>[\w.~+/-]{12,}=*)
-    |(?P<url>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)(?P<password>[^\s@/]+)(?=@)
+    (?P<key>\bAKIA[0-9A-Z]{16}\b|\bwb_[0-9a-f]{8}_[\w-]{20,80}|\bsk-[\w-]{16,200}|\bgh[pousr]_\w{20,100})
+    |(?P<named>(?i:password|passwd|secret|token|api[_-]?key|authorization)(?:[_-][\w-]{0,40})?["']?\s{0,5}[:=]\s{0,5}
+       (?i:bearer\s{1,5}|basic\s{1,5})?["']?)(?P<value>(?!\d+\b)[^\s"',;&]{4,4096})
+    |(?P<scheme>\b(?i:bearer)\s{1,5})(?P<bearer>[\w.~+/-]{12,4096}={0,2})
+    |(?P<url>://[^\s:/@]{0,128}:)(?P<password>[^\s@/]{1,256})(?=@)
     """,
     re.VERBOSE,
 )
@@ -25,8 +27,16 @@ class Redactor:
     """Masks known values and known shapes in a line of text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({each for each in secrets if len(each) >= SHORTEST_SECRET}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        self._secrets: set[str] = set()
+        self._known: re.Pattern[str] | None = None
+        self.hide(secrets)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Mask these values too, from now on."""
+        self._secrets |= {each for each in secrets if len(each) >= SHORTEST_SECRET}
+        if self._secrets:
+            longest_first = sorted(self._secrets, key=len, reverse=True)
+            self._known = re.compile("|".join(map(re.escape, longest_first)))
 
     def __call__(self, text: str) -> str:
         if self._known:

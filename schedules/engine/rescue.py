@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 DEADLINE_GRACE = timedelta(seconds=30)
 # An unknown slot may be an admission between its two steps; it is dropped when it is still unknown after so long.
 ORPHAN_SECONDS = 5.0
+# A message that nobody claims is published again at least this often.
+LONGEST_WAIT = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,26 +31,40 @@ class Seen:
     since: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """When a message may be published once more, on this process's monotonic clock, and how long that waited."""
+
+    again_at: float
+    wait: float
+
+
 class Rescue:
     """What one leader has seen. Forgotten after any outage, so that nobody is judged by our own absence."""
 
     def __init__(self) -> None:
         self._leases: dict[int, Seen] = {}
-        self._orphans: dict[tuple[str, int], float] = {}
+        self._looked = 0.0
+        self._orphans: dict[tuple[str, str], float] = {}
+        self._published: dict[str, Published] = {}
 
     def forget(self) -> None:
         self._leases.clear()
         self._orphans.clear()
+        self._published.clear()
 
     def lost_leases(self, now: datetime) -> int:
         """Requeue runs whose heartbeat stood still for one full lease. Returns how many."""
-        running = list(Run.objects.filter(status=Run.Status.RUNNING))
         clock = time.monotonic()
+        if clock - self._looked > settings.WATCHBILL.lease_seconds / 2:
+            self._leases.clear()  # we looked away ourselves: nobody is judged by our absence
+        self._looked = clock
+        running = list(Run.objects.filter(status=Run.Status.RUNNING))
         self._leases = {run.pk: self._observe(run, clock) for run in running}
         lost = 0
         for run in running:
             if clock - self._leases[run.pk].since >= settings.WATCHBILL.lease_seconds:
-                lost += lifecycle.run_lose(run, cause=f"no sign of life from {run.worker}", now=now)
+                lost += lifecycle.run_lose(run, cause=f"no sign of life from {run.worker}", silent=True, now=now)
             elif run.deadline_at and now > run.deadline_at + DEADLINE_GRACE:
                 cause = f"{run.worker} did not end it at its deadline"
                 lost += lifecycle.run_lose(run, cause=cause, ending="timeout", now=now)
@@ -61,37 +77,49 @@ class Rescue:
         return Seen(claim_token=run.claim_token, sequence=run.heartbeat_sequence, since=clock)
 
     def unclaimed(self, now: datetime) -> int:
-        """Publish again what was admitted long ago and has no message waiting. Returns how many.
+        """Publish again what was admitted a while ago and has no message waiting. Returns how many.
 
-        Backs off by itself: while its queue holds messages, workers are merely busy.
+        Each time for the same token after twice as long: its worker may merely be busy with what it prefetched.
         """
         before = now - timedelta(seconds=settings.WATCHBILL.unclaimed_seconds)
-        stale = list(Run.objects.admitted().filter(admitted_at__lte=before)[:1000])
-        if not stale:
+        stale = {run.admission_token: run for run in Run.objects.admitted().filter(admitted_at__lte=before)[:1000]}
+        self._published = {token: seen for token, seen in self._published.items() if token in stale}
+        due = [run for token, run in stale.items() if self._may_publish(token)]
+        if not due:
             return 0
-        lengths = publishing.queue_lengths({run.queue for run in stale})
-        again = [run for run in stale if not lengths[run.queue]]
-        Run.objects.filter(pk__in=[run.pk for run in again]).update(admitted_at=now)
+        waiting = publishing.waiting_task_ids({run.queue for run in due})
+        again = [run for run in due if run.task_id not in waiting]
         for run in again:
+            self._note_published(run.admission_token)
             lifecycle.run_note(run, kind="published_again", cause="no worker had claimed it", now=now)
         if again:
             publishing.publish(again)
         return len(again)
+
+    def _may_publish(self, token: str) -> bool:
+        seen = self._published.get(token)
+        return seen is None or time.monotonic() >= seen.again_at
+
+    def _note_published(self, token: str) -> None:
+        seen = self._published.get(token)
+        wait = min(2 * seen.wait, LONGEST_WAIT) if seen else settings.WATCHBILL.unclaimed_seconds
+        self._published[token] = Published(again_at=time.monotonic() + wait, wait=wait)
 
     def slots(self) -> int:
         """Bring Redis in line with the database. Returns how many slots were wrong."""
         if slots.rebuild_if_needed():
             logger.warning("the slots were rebuilt from the database")
             return 0
-        held = {(scope, run_id) for scope, runs in slots.held().items() for run_id in runs}
+        held = {(scope, member) for scope, members in slots.held().items() for member in members}
         rightful = self._rightful()
         slots.put(rightful - held)
         clock = time.monotonic()
         self._orphans = {pair: self._orphans.get(pair, clock) for pair in held - rightful}
         old = {pair for pair, since in self._orphans.items() if clock - since >= ORPHAN_SECONDS}
-        slots.drop(old)
+        # Read once more: what was unknown may have been admitted since.
+        slots.drop(old - self._rightful() if old else old)
         return len(old) + len(rightful - held)
 
-    def _rightful(self) -> set[tuple[str, int]]:
+    def _rightful(self) -> set[tuple[str, str]]:
         runs = Run.objects.holding_slots().select_related("organisation", "schedule", "agent")
-        return {(scope.name, run.pk) for run in runs for scope in slots.scopes_of(run)}
+        return {(scope.name, slots.member_of(run)) for run in runs for scope in slots.scopes_of(run)}

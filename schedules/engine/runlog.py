@@ -10,10 +10,11 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
 
 from schedules.engine.redaction import Redactor
+from schedules.engine.storable import storable
 from schedules.executors.base import Stream
 from schedules.models import Run, RunLogChunk
 
@@ -33,9 +34,9 @@ class RunLog:
         self._redact = redact
         self._partial: dict[Stream, str] = {}
         self._lines: list[Line] = []
-        self._unwritten: list[Line] = []
+        self._chunk: list[Line] = []
         self._tail: deque[Line] = deque()
-        self._tail_bytes = self._dropped = self._number = 0
+        self._pending_bytes = self._tail_bytes = self._dropped = self._number = 0
         self._lock, self._writing = threading.Lock(), threading.Lock()
 
     def add(self, text: str, stream: Stream) -> None:
@@ -48,6 +49,15 @@ class RunLog:
                 self._take(rest[:LONGEST_LINE], stream)
                 rest = rest[LONGEST_LINE:]
             self._partial[stream] = rest
+        if self._pending_bytes >= FLUSH_BYTES:
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Whoever writes faster than the database takes it waits here, so that memory stays bounded."""
+        try:
+            self.flush()
+        except (DatabaseError, InterfaceError):
+            return  # the lines stay and go with the next flush
 
     def line(self, text: str, stream: Stream) -> None:
         """Take whole lines, whatever part of a line waits in the stream."""
@@ -56,17 +66,20 @@ class RunLog:
                 self._take(each, stream)
 
     def flush(self) -> None:
-        """Write what came since the last time. On a database error the lines stay and go with the next flush."""
+        """Write what came since the last time.
+
+        A chunk that failed is written again as it was, under its number: when only the answer was lost, it is there.
+        """
         with self._writing:
-            with self._lock:
-                self._unwritten += self._lines
-                self._lines = []
-            if self._unwritten:
-                self._write(self._unwritten)
-                self._unwritten = []
+            while self._chunk or self._lines:
+                if not self._chunk:
+                    with self._lock:
+                        self._chunk, self._lines, self._pending_bytes = self._lines, [], 0
+                self._write(self._chunk)
+                self._chunk = []
 
     def close(self) -> None:
-        """Write the rest: unfinished lines, and the tail of a log that was capped."""
+        """Write the rest: unfinished lines, and the tail of a log that was capped. May be called again."""
         with self._lock:
             for stream, rest in self._partial.items():
                 if rest:
@@ -79,14 +92,19 @@ class RunLog:
         if self._dropped:
             text = f"… {self._dropped} lines are left out: the log of a run is capped (LOG_LIMIT_BYTES)."
             yield (_now_ms(), "system", text)
+            self._dropped = 0
         yield from self._tail
         self._tail.clear()
 
     def _take(self, text: str, stream: Stream) -> None:
-        line = (_now_ms(), stream, self._redact(text.replace("\x00", "\ufffd")))
+        for start in range(0, max(1, len(text)), LONGEST_LINE):
+            self._keep((_now_ms(), stream, self._redact(storable(text[start : start + LONGEST_LINE]))))
+
+    def _keep(self, line: Line) -> None:
         size = len(line[2]) + 1
         if self._left > 0:
             self._left -= size
+            self._pending_bytes += size
             self._lines.append(line)
             return
         self._tail.append(line)
@@ -98,11 +116,11 @@ class RunLog:
     def _write(self, lines: list[Line]) -> None:
         size = sum(len(text) + 1 for _, _, text in lines)
         with transaction.atomic():
-            RunLogChunk.objects.bulk_create(
-                [RunLogChunk(run_id=self._run_id, attempt=self._attempt, number=self._number, lines=lines)],
-                ignore_conflicts=True,
+            _, created = RunLogChunk.objects.get_or_create(
+                run_id=self._run_id, attempt=self._attempt, number=self._number, defaults={"lines": lines}
             )
-            Run.objects.filter(pk=self._run_id).update(log_bytes=F("log_bytes") + size)
+            if created:
+                Run.objects.filter(pk=self._run_id).update(log_bytes=F("log_bytes") + size)
         self._number += 1
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
-from pathlib import Path
 
 from django.conf import settings
 
+# A secret is a line or a key file; whatever is larger is a mistake, and must not be read into memory.
+LARGEST = 64 * 1024
+
 
 class SecretMissing(ValueError):
-    """A reference that names nothing."""
+    """A reference that names nothing this process can read as a secret."""
 
 
 def resolve(reference: str) -> str:
     """The value behind a reference. Raises :class:`SecretMissing`, which names the reference only."""
     kind, _, name = reference.partition(":")
-    value = os.environ.get(name, "") if kind == "env" else _read(Path(name))
+    value = os.environ.get(name, "") if kind == "env" else _read(name)
     if not value:
         raise SecretMissing(f"The secret reference {reference!r} names nothing that this process can read.")
     return value
@@ -33,8 +36,14 @@ def known_secrets(references: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _read(path: Path) -> str:
+def _read(name: str) -> str:
+    """A small regular file's text; anything else (a FIFO would hang, /dev/zero never ends) is nothing."""
     try:
-        return path.read_text().strip()
-    except OSError:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
         return ""
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            return ""
+        return file.read(LARGEST).decode(errors="ignore").strip()

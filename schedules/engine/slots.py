@@ -1,16 +1,17 @@
-"""Semaphores on Redis: a scope's slots are a plain set of run ids, without expiry.
+"""Semaphores on Redis: a scope's slots are a plain set of ``run:attempt``, without expiry.
 
-The run's lease is the only lease: a slot goes when the database says that its run no longer holds it.
+The run's lease is the only lease: a slot goes when the database says that its run no longer holds it. The attempt is
+part of it, so that a release that comes late never frees the slot of the next attempt.
 
-Everything fails closed until :func:`rebuild` has written the slots from the database. Two things tell that it has:
-the epoch key (gone after FLUSHALL or on an empty Redis) and the script itself, which only a rebuild loads (gone
-after a restart or a fail-over, even where old data came back from disk).
+Everything fails closed until :func:`rebuild` has written the slots from the database. The epoch key tells that it
+has: it holds the ``run_id`` of the Redis process that was written to, and the script compares. So an emptied Redis
+(no key) fails closed, and so does a restarted or failed-over one, although old data came back from disk.
 """
 
 from __future__ import annotations
 
 import hashlib
-import secrets
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,19 +26,25 @@ from schedules.models import EngineLease, Run
 if TYPE_CHECKING:
     from redis import Redis
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "watchbill:"
 EPOCH_KEY = f"{PREFIX}epoch"
 SLOTS_PATTERN = f"{PREFIX}slots:*"
 
-# All scopes or none, in one call. Returns -1 without an epoch, 0 when taken, else the number of the full scope.
+# All scopes or none, in one call; the slot of the run's former attempt, which a lost one still holds, becomes this
+# one's. Returns -1 on a wrong epoch, 0 when taken, else the number of the full scope.
 ACQUIRE = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return -1 end
+local epoch = redis.call('GET', KEYS[1])
+if not epoch or not string.find(redis.call('INFO', 'server'), 'run_id:' .. epoch, 1, true) then return -1 end
 for i = 2, #KEYS do
-  if redis.call('SISMEMBER', KEYS[i], ARGV[1]) == 0 and redis.call('SCARD', KEYS[i]) >= tonumber(ARGV[i]) then
-    return i - 1
-  end
+  local own = redis.call('SISMEMBER', KEYS[i], ARGV[1]) + redis.call('SISMEMBER', KEYS[i], ARGV[2])
+  if own == 0 and redis.call('SCARD', KEYS[i]) >= tonumber(ARGV[i + 1]) then return i - 1 end
 end
-for i = 2, #KEYS do redis.call('SADD', KEYS[i], ARGV[1]) end
+for i = 2, #KEYS do
+  redis.call('SREM', KEYS[i], ARGV[2])
+  redis.call('SADD', KEYS[i], ARGV[1])
+end
 return 0
 """
 ACQUIRE_SHA = hashlib.sha1(ACQUIRE.encode(), usedforsecurity=False).hexdigest()
@@ -69,33 +76,63 @@ def scopes_of(run: Run) -> list[Scope]:
     return scopes
 
 
-def acquire(run_id: int, scopes: list[Scope]) -> Scope | None:
+def member_of(run: Run) -> str:
+    """What stands in the sets for a run's present attempt."""
+    return f"{run.pk}:{run.attempt}"
+
+
+def acquire(run_id: int, attempt: int, scopes: list[Scope]) -> Scope | None:
     """Take a slot in every scope, or none. Idempotent. Returns the scope that is full, None when taken.
 
     Raises :class:`SlotsNotReady` before a rebuild, ``RedisError`` when Redis can't be reached.
     """
     keys = [EPOCH_KEY, *(scope.key for scope in scopes)]
+    members = [f"{run_id}:{attempt}", f"{run_id}:{attempt - 1}"]
+    values = [*keys, *members, *(str(scope.limit) for scope in scopes)]
+    redis = client()
     try:
-        answer = int(client().evalsha(ACQUIRE_SHA, len(keys), *keys, run_id, *(scope.limit for scope in scopes)))
-    except NoScriptError as error:
-        raise SlotsNotReady from error
+        answer = int(redis.evalsha(ACQUIRE_SHA, len(keys), *values))
+    except NoScriptError:
+        answer = int(redis.eval(ACQUIRE, len(keys), *values))
     if answer < 0:
         raise SlotsNotReady
     return scopes[answer - 1] if answer else None
 
 
-def release(run_id: int, scopes: Iterable[Scope]) -> None:
-    """Give the slots back. Only after the database says that the run no longer holds them. Idempotent."""
+def release(run_id: int, attempt: int, scopes: Iterable[Scope]) -> None:
+    """Give the slots of this attempt and of the one before back, never those of a later one. Idempotent.
+
+    Only after the database says that the run no longer holds them.
+    """
     pipeline = client().pipeline(transaction=False)
     for scope in scopes:
-        pipeline.srem(scope.key, run_id)
+        pipeline.srem(scope.key, f"{run_id}:{attempt}", f"{run_id}:{attempt - 1}")
     pipeline.execute()
 
 
+def release_after_commit(runs: Iterable[Run]) -> None:
+    """Free the slots of runs that the present transaction ended. When Redis is away, the sweep of the beat does it."""
+    held = [(run.pk, run.attempt, scopes_of(run)) for run in runs]
+
+    def free() -> None:
+        try:
+            for run_id, attempt, scopes in held:
+                release(run_id, attempt, scopes)
+        except RedisError as error:
+            logger.warning("the sweep frees the slots: %s", error)
+
+    transaction.on_commit(free)
+
+
 def is_ready() -> bool:
-    """Whether a rebuild has been completed on the Redis that answers now."""
+    """Whether a rebuild has been completed on the Redis process that answers now."""
     redis = client()
-    return bool(redis.exists(EPOCH_KEY)) and bool(redis.script_exists(ACQUIRE_SHA)[0])
+    epoch = redis.get(EPOCH_KEY)
+    return isinstance(epoch, bytes) and epoch.decode() == _run_id(redis)
+
+
+def _run_id(redis: Redis) -> str:
+    return str(redis.info("server")["run_id"])
 
 
 def rebuild_if_needed() -> bool:
@@ -104,7 +141,11 @@ def rebuild_if_needed() -> bool:
 
 
 def rebuild() -> bool:
-    """Write the slots from the database, under one database lock. Returns whether it was needed."""
+    """Write the slots from the database. Returns whether it was needed.
+
+    Redis is called inside the transaction on purpose: the database lock must outlast the writing, or two rebuilds
+    could undo each other's work. The calls have sub-second timeouts.
+    """
     with transaction.atomic():
         _lock()
         if is_ready():
@@ -120,19 +161,20 @@ def _lock() -> None:
 
 
 def _write(redis: Redis, runs: Iterable[Run]) -> None:
+    # Read before: a Redis that restarts while we write ends with an epoch that is not its own.
+    epoch = _run_id(redis)
     pipeline = redis.pipeline(transaction=True)
     if stale := list(redis.scan_iter(SLOTS_PATTERN, count=1000)):
         pipeline.delete(*stale)
     for run in runs:
         for scope in scopes_of(run):
-            pipeline.sadd(scope.key, run.pk)
-    pipeline.script_load(ACQUIRE)
-    pipeline.set(EPOCH_KEY, secrets.token_hex(8))
+            pipeline.sadd(scope.key, member_of(run))
+    pipeline.set(EPOCH_KEY, epoch)
     pipeline.execute()
 
 
-def held() -> dict[str, set[int]]:
-    """What Redis holds now: scope name to run ids."""
+def held() -> dict[str, set[str]]:
+    """What Redis holds now: scope name to members."""
     redis = client()
     keys = [key.decode() for key in redis.scan_iter(SLOTS_PATTERN, count=1000)]
     pipeline = redis.pipeline(transaction=False)
@@ -140,23 +182,24 @@ def held() -> dict[str, set[int]]:
         pipeline.smembers(key)
     prefix = len(SLOTS_PATTERN) - 1
     return {
-        key[prefix:]: {int(member) for member in members} for key, members in zip(keys, pipeline.execute(), strict=True)
+        key[prefix:]: {member.decode() for member in members}
+        for key, members in zip(keys, pipeline.execute(), strict=True)
     }
 
 
-def put(pairs: Iterable[tuple[str, int]]) -> None:
+def put(pairs: Iterable[tuple[str, str]]) -> None:
     """Add slots that the database says are held, whatever the limit."""
     pipeline = client().pipeline(transaction=False)
-    for name, run_id in pairs:
-        pipeline.sadd(f"{SLOTS_PATTERN[:-1]}{name}", run_id)
+    for name, member in pairs:
+        pipeline.sadd(f"{SLOTS_PATTERN[:-1]}{name}", member)
     pipeline.execute()
 
 
-def drop(pairs: Iterable[tuple[str, int]]) -> None:
+def drop(pairs: Iterable[tuple[str, str]]) -> None:
     """Remove slots that the database says nobody holds."""
     pipeline = client().pipeline(transaction=False)
-    for name, run_id in pairs:
-        pipeline.srem(f"{SLOTS_PATTERN[:-1]}{name}", run_id)
+    for name, member in pairs:
+        pipeline.srem(f"{SLOTS_PATTERN[:-1]}{name}", member)
     pipeline.execute()
 
 
@@ -168,9 +211,11 @@ __all__ = (
     "drop",
     "held",
     "is_ready",
+    "member_of",
     "put",
     "rebuild",
     "rebuild_if_needed",
     "release",
+    "release_after_commit",
     "scopes_of",
 )

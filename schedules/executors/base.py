@@ -11,7 +11,7 @@ started, and ``reap`` ends what a former attempt of the same run left running.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
@@ -97,6 +97,10 @@ class RunContext(Protocol):
         """Append text to the run's log; may hold several lines or part of one."""
         ...
 
+    def hide(self, values: Iterable[str]) -> None:
+        """Mask these values in the log and the error of this attempt from now on."""
+        ...
+
     def check(self) -> None:
         """Raise :class:`Stopped` when the attempt must end. Call it per chunk of work."""
         ...
@@ -140,7 +144,10 @@ class Executor(ABC, Generic[P]):
         """
 
     def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
-        """End what a former attempt left outside. Idempotent; raises when the former work still runs."""
+        """End what an attempt left outside: a lost one, or this one after it failed or was stopped.
+
+        Quick and silent when nothing is left, idempotent; raises when the work still runs or may still run.
+        """
 
     def container_named(self, payload: P) -> str:  # noqa: ARG002 - an executor that names one overrides this
         """The container that the payload names, if any: whose container it is tells the agent.

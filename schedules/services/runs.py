@@ -6,7 +6,7 @@ import logging
 import secrets
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from fleet.actors import Actor
 from fleet.audit import audit_record
@@ -19,6 +19,7 @@ from schedules.models import Run, Schedule
 
 logger = logging.getLogger(__name__)
 
+BEAT_STARTS_IT = "It waits in the queue; the beat starts it."
 REDIS_AWAY = "Redis can't be reached; the run waits in the queue and starts when Redis is back."
 
 
@@ -47,15 +48,32 @@ def run_retry(*, run: Run, actor: Actor) -> Requested:
 @transaction.atomic(durable=True)
 def run_cancel(*, run: Run, actor: Actor) -> Run:
     """Cancel a run: at once when it waits, within seconds when it runs. Raises :class:`Conflict` when it is over."""
-    asked = lifecycle.run_cancel(run, cause=f"cancelled by {actor.label}", actor=actor.label, now=database_now())
+    cause = f"cancelled by {actor.label}"
+    done = lifecycle.run_cancel(run, cause=cause, actor=actor.label, now=database_now())
     fresh = Run.objects.select_related("organisation", "schedule", "agent").get(pk=run.pk)
-    if asked:
+    if done:
         _audit(run, "run.cancel", actor)
     elif fresh.is_over:
         raise Conflict(f"The run {run.job_run_id} is over already: {fresh.get_status_display()}.")
-    if fresh.is_over:
-        transaction.on_commit(lambda: _release(fresh))
+    if done == "ended":
+        slots.release_after_commit([fresh])
     return fresh
+
+
+@transaction.atomic(durable=True)
+def run_abandon(*, run: Run, actor: Actor) -> Run:
+    """Cancel a run whose outside work can't be ended (its container's engine is gone for good, say).
+
+    Whoever does it looks after that work. Raises :class:`Conflict` unless the run waits for exactly this.
+    """
+    cause = f"abandoned by {actor.label}: what it left running outside is no longer looked after"
+    if run.error_code != "not_reaped" or not lifecycle.run_abandon(
+        run, cause=cause, actor=actor.label, now=database_now()
+    ):
+        raise Conflict(f"The run {run.job_run_id} does not wait for outside work to end: cancel it without --abandon.")
+    _audit(run, "run.abandon", actor)
+    slots.release_after_commit([run])
+    return Run.objects.select_related("organisation", "schedule", "agent").get(pk=run.pk)
 
 
 def run_found(organisation: Organisation, job_run_id: str) -> Run:
@@ -69,8 +87,7 @@ def run_found(organisation: Organisation, job_run_id: str) -> Run:
 
 @transaction.atomic(durable=True)
 def _request_now(*, schedule: Schedule, actor: Actor) -> Run:
-    if not schedule.organisation.is_active:
-        raise Conflict(f"The organisation {schedule.organisation} is closed.")
+    _require_open(schedule.organisation)
     run = new_run(schedule, database_now())
     run.job_run_id, run.trigger = f"m{schedule.pk}-{secrets.token_hex(8)}", Run.Trigger.MANUAL
     return _insert(run, "run.now", f"run now by {actor.label}", actor)
@@ -78,6 +95,7 @@ def _request_now(*, schedule: Schedule, actor: Actor) -> Run:
 
 @transaction.atomic(durable=True)
 def _request_retry(*, run: Run, actor: Actor) -> Run:
+    _require_open(run.organisation)
     if not run.is_over:
         raise Conflict(f"The run {run.job_run_id} is not over yet ({run.get_status_display()}).")
     again = Run(
@@ -106,6 +124,13 @@ def _request_retry(*, run: Run, actor: Actor) -> Run:
     return _insert(again, "run.retry", f"retry of {run.job_run_id} by {actor.label}", actor)
 
 
+def _require_open(organisation: Organisation) -> None:
+    if not organisation.is_active:
+        raise Conflict(
+            f"The organisation {organisation} is closed. Reopen it: manage.py org edit {organisation} --reopen"
+        )
+
+
 def _insert(run: Run, action: str, cause: str, actor: Actor) -> Run:
     run.requested_by = actor.label
     lifecycle.runs_insert([run], cause=cause, actor=actor.label)
@@ -121,16 +146,13 @@ def _dispatch(run: Run) -> Requested:
     except (slots.RedisError, slots.SlotsNotReady) as error:
         logger.warning("run %s stays queued: %s", run.job_run_id, error)
         return Requested(run=fresh, note=REDIS_AWAY)
+    except DatabaseError as error:
+        # The run is committed: told as a refusal, it would be asked for a second time.
+        logger.warning("run %s stays queued: %s", run.job_run_id, error)
+        return Requested(run=fresh, note=BEAT_STARTS_IT)
     note = "" if admitted else "It waits for a free slot: an earlier run is still active."
     fresh.refresh_from_db()
     return Requested(run=fresh, note="" if fresh.status != Run.Status.QUEUED else note)
-
-
-def _release(run: Run) -> None:
-    try:
-        slots.release(run.pk, slots.scopes_of(run))
-    except slots.RedisError as error:
-        logger.warning("the slots of run %s are freed by the sweep: %s", run.job_run_id, error)
 
 
 def _audit(run: Run, action: str, actor: Actor) -> None:

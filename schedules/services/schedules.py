@@ -15,7 +15,7 @@ from fleet.errors import InvalidInput, NameTaken, NotFound
 from fleet.models import Agent, Organisation
 from fleet.names import near
 from schedules import timing
-from schedules.engine import lifecycle
+from schedules.engine import lifecycle, slots
 from schedules.engine.attempt import agent_view
 from schedules.engine.clock import database_now
 from schedules.engine.planning import rule_of
@@ -154,10 +154,10 @@ def schedule_delete(*, schedule: Schedule, actor: Actor) -> int:
     """Delete a schedule. Its runs and their logs stay; those that are not over are cancelled: returns how many."""
     row = _locked(schedule)
     now = database_now()
-    active = list(Run.objects.active().filter(schedule=row))
-    cancelled = sum(
-        lifecycle.run_cancel(run, cause="its schedule was deleted", actor=actor.label, now=now) for run in active
-    )
+    cause = "its schedule was deleted"
+    active = list(Run.objects.active().filter(schedule=row).select_related("organisation", "schedule", "agent"))
+    done = {run: lifecycle.run_cancel(run, cause=cause, actor=actor.label, now=now) for run in active}
+    slots.release_after_commit(run for run, how in done.items() if how == "ended")
     audit_record(
         actor=actor,
         action="schedule.delete",
@@ -166,7 +166,7 @@ def schedule_delete(*, schedule: Schedule, actor: Actor) -> int:
         before=field_values(row, [*FIELDS, "enabled"]),
     )
     row.delete()
-    return cancelled
+    return sum(bool(how) for how in done.values())
 
 
 def schedule_named(organisation: Organisation, name: str) -> Schedule:

@@ -8,7 +8,7 @@ from typing import Any
 from fleet.console import Exit, Screen, Subcommand
 from schedules.console.words import fires_text, state_text
 from schedules.models import Run
-from schedules.services.runs import run_cancel, run_found, run_retry
+from schedules.services.runs import run_abandon, run_cancel, run_found, run_retry
 from schedules.services.schedules import schedule_delete, schedule_disable, schedule_enable, schedule_named
 
 
@@ -67,10 +67,12 @@ class Cancel(Subcommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("job_run_id", metavar="RUN")
+        parser.add_argument("--abandon", action="store_true", help="although its outside work can't be ended")
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         run = run_found(self.organisation(options), options["job_run_id"])
-        run = run_cancel(run=run, actor=self.actor())
+        cancel = run_abandon if options["abandon"] else run_cancel
+        run = cancel(run=run, actor=self.actor())
         screen.say(f"{run.job_run_id}: {state_text(run) if run.is_over else 'asked to end'}")
         return Exit.DONE
 

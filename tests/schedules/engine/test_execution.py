@@ -173,9 +173,102 @@ def test_what_can_not_be_reaped_bars_the_next_attempt_and_keeps_the_slot(
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("queued", "not_reaped")
     assert run.handle
-    assert run.pk in next(iter(slots.held().values()))
+    assert next(iter(slots.held().values())) == {f"{run.pk}:2"}
     assert happened(trace) == []
     Run.objects.filter(pk=run.pk).update(next_attempt_at=database_now())
     admission.admit_waiting(database_now())
     work_off(published)
     assert happened(trace) == ["reap", "start", "end"]
+
+
+def test_an_abandoned_run_lets_the_next_in(
+    make_schedule: Make, published: Sent, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fleet.actors import Actor
+    from fleet.errors import Conflict
+    from schedules.services.runs import run_abandon
+
+    def refuse(*_: Any) -> None:
+        raise ExecutorError("docker_unreachable", "The Docker engine does not answer.")
+
+    run = asked(make_schedule(payload={"trace": str(trace)}))
+    with pytest.raises(Conflict):
+        run_abandon(run=run, actor=Actor.system("test"))
+    admission.admit_waiting(database_now())
+    lose(run)
+    monkeypatch.setattr(Trace, "reap", refuse)
+    published.clear()
+    admission.admit_waiting(database_now())
+    work_off(published)
+    run.refresh_from_db()
+    assert run_abandon(run=run, actor=Actor.system("test")).status == "cancelled"
+    assert slots.held() == {}
+
+
+def test_work_that_a_cancelled_attempt_left_running_is_not_forgotten(
+    make_schedule: Make, published: Sent, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A paused container: cancelling it can't end the exec; the run must not claim that it did."""
+
+    def cancelled_midway(_: Any, payload: Any, context: Any) -> None:
+        context.record_handle({"trace": payload.trace})
+        lifecycle.run_cancel(context.run, cause="enough", actor="me", now=database_now())
+        context.stop("cancelled")
+        context.check()
+
+    def refuse(*_: Any) -> None:
+        raise ExecutorError("still_running", "The container is paused.")
+
+    run = asked(make_schedule(payload={"trace": str(trace)}))
+    admission.admit_waiting(database_now())
+    with monkeypatch.context() as patched:
+        patched.setattr(Trace, "execute", cancelled_midway)
+        patched.setattr(Trace, "reap", refuse)
+        work_off(published)
+    run.refresh_from_db()
+    assert (run.status, run.ending, run.error_code) == ("queued", "cancelled", "not_reaped")
+    assert run.handle
+    Run.objects.filter(pk=run.pk).update(next_attempt_at=database_now())
+    admission.admit_waiting(database_now())
+    work_off(published)
+    run.refresh_from_db()
+    assert run.status == "cancelled"
+    assert happened(trace) == ["reap"]
+
+
+def test_a_binary_secret_file_does_not_break_a_run(
+    make_schedule: Make, published: Sent, trace: Path, tmp_path: Path
+) -> None:
+    import os
+
+    from fleet.models import Agent
+
+    secret, fifo = tmp_path / "secret", tmp_path / "fifo"
+    secret.write_bytes(b"\xff\xfe\x00binary")
+    os.mkfifo(fifo)
+    schedule = make_schedule(payload={"trace": str(trace)})
+    references = {"a": f"file:{secret}", "b": f"file:{fifo}", "c": "file:/dev/zero", "d": "env:NO_SUCH_NAME"}
+    agent = Agent.objects.create(organisation=schedule.organisation, slug="one", secret_refs=references)
+    run = asked(schedule)
+    Run.objects.filter(pk=run.pk).update(agent=agent)
+    admission.admit_waiting(database_now())
+    work_off(published)
+    assert happened(trace) == ["start", "end"]
+
+
+@pytest.mark.parametrize("nasty", ["a\x00b", "half a surrogate \udcff"])
+def test_text_that_no_database_takes_ends_a_run_once(
+    make_schedule: Make, published: Sent, trace: Path, monkeypatch: pytest.MonkeyPatch, nasty: str
+) -> None:
+    def fail(_: Any, payload: Any, context: Any) -> None:
+        context.log(nasty)
+        context.record_handle({"trace": payload.trace, "name": nasty})
+        raise ExecutorError("nasty", nasty, retryable=False)
+
+    monkeypatch.setattr(Trace, "execute", fail)
+    run = asked(make_schedule(payload={"trace": str(trace)}))
+    admission.admit_waiting(database_now())
+    work_off(published)
+    run.refresh_from_db()
+    assert (run.status, run.error_code, run.attempt) == ("failed", "nasty", 1)
+    assert happened(trace) == ["reap"], "what it may have left is ended before the end is recorded"

@@ -175,11 +175,50 @@ def test_cancel_of_a_lost_run_waits_for_the_reaper(run: Run) -> None:
     assert (run.status, run.ending) == ("queued", "cancelled")
 
 
-def test_unadmitting_voids_the_message(run: Run) -> None:
-    token = admit(run).admission_token
-    assert lifecycle.run_unadmit(run, cause="no worker", now=database_now())
-    now = database_now()
-    assert lifecycle.run_claim(run_id=run.pk, attempt=1, token=token, worker="w", now=now) is None
+def test_a_heartbeat_between_the_look_and_the_verdict_saves_the_run(run: Run) -> None:
+    claimed = claim(admit(run))
+    Run.objects.filter(pk=run.pk).update(heartbeat_sequence=claimed.heartbeat_sequence + 1)
+    assert not lifecycle.run_lose(claimed, cause="no sign of life", silent=True, now=database_now())
+
+
+def test_an_ending_outlives_the_loss_of_the_worker_that_reaps(run: Run) -> None:
+    lifecycle.run_lose(claim(admit(run)), cause="overdue", ending="timeout", now=database_now())
+    run.refresh_from_db()
+    again = claim(admit(run))
+    lifecycle.run_lose(again, cause="no sign of life", silent=True, now=database_now())
+    run.refresh_from_db()
+    assert (run.status, run.ending) == ("queued", "timeout")
+
+
+def test_a_cancel_during_a_failing_attempt_wins_over_its_retry(run: Run) -> None:
+    claimed = claim(admit(run))
+    lifecycle.run_cancel(run, cause="enough", actor="me", now=database_now())
+    lifecycle.run_finish(claimed, failed(), now=database_now())
+    run.refresh_from_db()
+    assert run.status == "cancelled"
+
+
+def test_a_success_that_was_cancelled_too_late_is_a_success(run: Run) -> None:
+    claimed = claim(admit(run))
+    lifecycle.run_cancel(run, cause="enough", actor="me", now=database_now())
+    lifecycle.run_finish(claimed, Outcome(status="success"), now=database_now())
+    run.refresh_from_db()
+    assert run.status == "success"
+
+
+def test_a_second_cancel_changes_nothing(run: Run) -> None:
+    claim(admit(run))
+    assert lifecycle.run_cancel(run, cause="enough", actor="me", now=database_now()) == "asked"
+    assert lifecycle.run_cancel(run, cause="enough", actor="me", now=database_now()) == ""
+
+
+def test_text_that_no_database_takes_is_stored_without_it(run: Run) -> None:
+    nasty = "a\x00b\ud800c"
+    result = Result(summary=nasty, details={nasty: [nasty]}, session_id=nasty * 100)
+    done = lifecycle.run_finish(claim(admit(run)), Outcome(status="success", result=result), now=database_now())
+    assert done is not None
+    run.refresh_from_db()
+    assert run.result_summary == "a\ufffdb\ufffdc"
 
 
 @pytest.mark.parametrize(

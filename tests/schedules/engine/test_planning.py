@@ -33,12 +33,12 @@ def spans(schedule: Schedule) -> list[tuple[str, int]]:
 
 
 def test_nothing_is_planned_before_its_time(hourly: Schedule) -> None:
-    assert plan_due(at("2026-02-25 00:59:59")) == []
+    assert plan_due(at("2026-02-25 00:59:59")).considered == 0
 
 
 def test_a_fire_becomes_a_run_and_the_cursor_moves(hourly: Schedule) -> None:
     now = at("2026-02-25 01:00:00")
-    (run,) = plan_due(now)
+    (run,) = plan_due(now).runs
     hourly.refresh_from_db()
     assert run.job_run_id == f"s{hourly.pk}-20260225T010000Z"
     assert (run.fire_at, run.trigger, run.status) == (now, "schedule", "queued")
@@ -49,10 +49,10 @@ def test_a_fire_becomes_a_run_and_the_cursor_moves(hourly: Schedule) -> None:
 def test_planning_twice_is_harmless(hourly: Schedule) -> None:
     now = at("2026-02-25 01:00:00")
     plan_due(now)
-    assert plan_due(now) == []
+    assert plan_due(now).runs == []
     # A beat that stood still with an old cursor, or a database that was put back an hour.
     Schedule.objects.filter(pk=hourly.pk).update(next_run_at=at("2026-02-25 01:00:00"), overlap="queue_all")
-    assert plan_due(now) == []
+    assert plan_due(now).runs == []
     assert fires(hourly) == ["01:00:00"]
 
 
@@ -111,7 +111,7 @@ def test_a_week_off_is_one_row_however_many_fires(make_schedule: Make) -> None:
 
 def test_fires_while_it_was_off_are_paused_not_missed(hourly: Schedule) -> None:
     schedule_disable(schedule=hourly, actor=ACTOR, reason="holiday")
-    assert plan_due(at("2026-02-25 03:10:00")) == []
+    assert plan_due(at("2026-02-25 03:10:00")).runs == []
     schedule_enable(schedule=hourly, actor=ACTOR)
     Schedule.objects.filter(pk=hourly.pk).update(active_from=at("2026-02-25 03:10:00"))
     plan_due(at("2026-02-25 04:00:00"))
@@ -177,3 +177,34 @@ def test_an_interval_counts_from_its_anchor_whenever_beat_looks(make_schedule: M
     for late in (91, 200, 275):
         plan_due(START + timedelta(seconds=late))
     assert fires(every) == ["00:01:30", "00:03:00", "00:04:30"]
+
+
+@pytest.mark.parametrize("missed", [999, 1000, 1001, 2000])
+def test_the_latest_missed_fire_runs_wherever_a_step_ends(make_schedule: Make, missed: int) -> None:
+    make_schedule("minutely", "* * * * *", next_run_at=START, active_from=START)
+    now = START + timedelta(minutes=missed - 1, seconds=45)
+    while Schedule.objects.due(now).exists():
+        plan_due(now)
+    assert Run.objects.count() == 1
+    assert Run.objects.get().fire_at == START + timedelta(minutes=missed - 1)
+
+
+def test_a_replaced_waiting_run_frees_its_slots_at_once(make_schedule: Make, redis: object, published: object) -> None:
+    from schedules.engine import admission, slots
+
+    slots.rebuild()
+    make_schedule("replaced", "*/10 * * * * *", overlap="cancel_running", next_run_at=START, active_from=START)
+    plan_due(START)
+    admission.admit_waiting(START + timedelta(seconds=1))
+    assert slots.held()
+    plan_due(START + timedelta(seconds=10))
+    assert slots.held() == {}
+
+
+def test_schedules_that_catch_up_leave_the_others_their_turn(make_schedule: Make) -> None:
+    late = make_schedule("late", "* * * * *", next_run_at=START, active_from=START)
+    now = START + timedelta(days=3)
+    fresh = make_schedule("fresh", "* * * * *", next_run_at=now, active_from=START)
+    plan_due(now, limit=1, latest_first=True)
+    assert Run.objects.filter(schedule=fresh).exists()
+    assert not Run.objects.filter(schedule=late).exists()

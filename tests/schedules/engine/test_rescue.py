@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -56,9 +57,10 @@ def beat_of(run: Run) -> None:
 def test_a_lease_is_lost_after_a_full_lease_of_silence(running: Run, clock: Clock) -> None:
     sweep = Rescue()
     assert sweep.lost_leases(database_now()) == 0
-    clock.now += 19.9
-    assert sweep.lost_leases(database_now()) == 0
-    clock.now += 0.2
+    for _ in range(3):
+        clock.now += 6.5
+        assert sweep.lost_leases(database_now()) == 0
+    clock.now += 0.6
     assert sweep.lost_leases(database_now()) == 1
     running.refresh_from_db()
     assert (running.status, running.attempt) == ("queued", 2)
@@ -81,6 +83,13 @@ def test_nobody_is_judged_by_our_own_absence(running: Run, clock: Clock) -> None
     assert sweep.lost_leases(database_now()) == 0
 
 
+def test_a_sweep_that_stood_still_itself_judges_nobody(running: Run, clock: Clock) -> None:
+    sweep = Rescue()
+    sweep.lost_leases(database_now())
+    clock.now += 25
+    assert sweep.lost_leases(database_now()) == 0
+
+
 def test_a_clock_that_jumps_expires_no_lease(running: Run, clock: Clock) -> None:
     sweep = Rescue()
     sweep.lost_leases(database_now())
@@ -96,8 +105,12 @@ def test_a_deadline_overrides_heartbeats(running: Run, clock: Clock) -> None:
     assert (running.status, running.ending) == ("queued", "timeout")
 
 
-def test_an_unclaimed_message_is_published_again_while_its_queue_is_empty(
-    make_schedule: Make, redis: redis_client.Redis, published: list[Any]
+def message(task_id: str) -> str:
+    return json.dumps({"headers": {"id": task_id}, "body": ""})
+
+
+def test_a_lost_message_is_published_again_however_busy_its_queue(
+    make_schedule: Make, redis: redis_client.Redis, published: list[Any], clock: Clock
 ) -> None:
     slots.rebuild()
     run = new_run(make_schedule(), database_now())
@@ -107,11 +120,17 @@ def test_an_unclaimed_message_is_published_again_while_its_queue_is_empty(
     sweep = Rescue()
     assert sweep.unclaimed(database_now()) == 0, "too early"
     later = database_now() + timedelta(seconds=21)
-    redis.lpush(run.queue, "a message that waits")
-    assert sweep.unclaimed(later) == 0, "workers are merely busy"
-    redis.flushall()
+    redis.lpush(run.queue, message(run.task_id), "garbage")
+    assert sweep.unclaimed(later) == 0, "its message waits"
+    redis.delete(run.queue)
+    redis.lpush(run.queue, message("another.1"))
     assert sweep.unclaimed(later) == 1
     assert published[0] == published[1], "the same attempt under the same token"
+    assert sweep.unclaimed(later) == 0, "it backs off"
+    clock.now += 21
+    assert sweep.unclaimed(later) == 1
+    clock.now += 21
+    assert sweep.unclaimed(later) == 0, "twice as long"
 
 
 def test_one_leads_and_the_other_takes_over(transactional_db: None, settings: Any) -> None:
@@ -129,6 +148,7 @@ def test_one_leads_and_the_other_takes_over(transactional_db: None, settings: An
 def test_the_length_of_a_lease_is_a_setting(running: Run, clock: Clock, settings: Any) -> None:
     settings.WATCHBILL = dataclasses.replace(settings.WATCHBILL, lease_seconds=3.0)
     sweep = Rescue()
-    sweep.lost_leases(database_now())
-    clock.now += 3.1
+    for _ in range(3):
+        sweep.lost_leases(database_now())
+        clock.now += 1.1
     assert sweep.lost_leases(database_now()) == 1

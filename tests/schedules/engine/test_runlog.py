@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
+from django.db import OperationalError
 
 from schedules.engine.clock import database_now
 from schedules.engine.planning import new_run
@@ -121,3 +123,41 @@ def test_an_empty_flush_writes_nothing(run: Run) -> None:
 )
 def test_shapes_of_secrets(text: str, masked: str) -> None:
     assert Redactor()(text) == masked
+
+
+@pytest.mark.parametrize("piece", ["a-", "secret_", "a.", "://a:", "bearer ", "wb_0000"])
+def test_a_line_made_to_stall_the_masking_does_not(piece: str) -> None:
+    """An agent chooses the text; a pattern that backtracks would hold the interpreter longer than a lease."""
+    begun = time.process_time()
+    Redactor(["a-known-secret"])(piece * (8192 // len(piece)))
+    assert time.process_time() - begun < 1, "seconds, where milliseconds are usual"
+
+
+def test_a_long_line_in_one_piece_is_cut(run: Run) -> None:
+    log = log_of(run, limit=1_000_000)
+    log.add("x" * 100_000 + "\n", "stdout")
+    log.close()
+    assert max(map(len, texts(run))) <= 8192
+
+
+def test_a_chunk_whose_answer_was_lost_is_stored_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_of(run)
+    write = log._write
+
+    def write_and_lose_the_answer(lines: object) -> None:
+        number = log._number
+        write(lines)  # type: ignore[arg-type]
+        log._number = number
+        raise OperationalError("the connection broke after the commit")
+
+    log.add("one\n", "stdout")
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "_write", write_and_lose_the_answer)
+        with pytest.raises(OperationalError):
+            log.flush()
+    log.add("two\n", "stdout")
+    log.close()
+    log.close()
+    assert texts(run) == ["one", "two"]
+    run.refresh_from_db()
+    assert run.log_bytes == 8
