@@ -25,6 +25,8 @@ def no_such_address(_: HttpRequest) -> HttpResponse:
 # Readable without a login: the document says what could be asked, nothing of what is there.
 OPEN = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
+admin.autodiscover()
+
 urlpatterns = [
     path("health", health),
     path("admin/", admin.site.urls),

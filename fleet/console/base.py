@@ -100,6 +100,8 @@ def answer(work: Callable[[], int], screen: Screen) -> int:
 def _words(error: DomainError | DatabaseError) -> str:
     if isinstance(error, DomainError):
         return error.message
+    if "unable to open database file" in str(error):
+        return "There is no watch here yet: start one with `make run`, or name its data folder in WATCHBILL_DATA."
     if isinstance(error, OperationalError) and "no such table" not in str(error):
         return f"The database can't be used: {_first_line(error)}. `manage.py status` says what is down."
     return f"The database refused: {_first_line(error)}. Is it migrated? Run `manage.py migrate`."
