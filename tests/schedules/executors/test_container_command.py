@@ -48,7 +48,7 @@ def test_output_goes_to_the_log_by_stream(engine: Engine, toy_container: ToyCont
     assert "no terminal" in context.text("system")
     assert result.summary == "run-7/1/b"
     assert result.details == {"exit_code": 0}
-    assert set(context.handles[0]) == {"container", "exec_id", "token", "user"}
+    assert set(context.handles[0]) == {"container", "container_id", "exec_id", "token", "user"}
 
 
 @pytest.mark.docker
