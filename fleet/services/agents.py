@@ -160,9 +160,7 @@ def _check_unique(agent: Agent) -> None:
 def _clashes(agent: Agent) -> tuple[Clash, Clash]:
     return (
         Clash(constraint="agent_slug_once", column="fleet_agent.slug", refusal=_slug_taken(agent)),
-        Clash(
-            constraint="agent_container_once", column="fleet_agent.container_name", refusal=_container_taken(agent)
-        ),
+        Clash(constraint="agent_container_once", column="fleet_agent.container_name", refusal=_container_taken(agent)),
     )
 
 

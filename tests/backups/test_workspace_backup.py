@@ -269,7 +269,9 @@ def test_an_upload_that_can_not_be_removed_is_not_hidden(
     with pytest.raises(Stopped):
         run(context)
     reaping = FakeContext(context.agent)
-    with pytest.raises(ExecutorError, match=r"upload of workspace/acme/lead/workspace_\S+ may be left: S3 answered 500"):
+    with pytest.raises(
+        ExecutorError, match=r"upload of workspace/acme/lead/workspace_\S+ may be left: S3 answered 500"
+    ):
         WorkspaceBackup().reap(context.handles[-1], reaping)
     assert len(uploads_left(rclone_s3)) == 1
     monkeypatch.setattr(S3Client, "_request", request)

@@ -53,7 +53,9 @@ def test_who_reaches_the_host_through_the_api(fleet: dict[str, Any], staff: Any)
 
 @pytest.mark.parametrize("field", HOST_FIELDS)
 def test_a_member_sets_none_of_it(fleet: dict[str, Any], field: str) -> None:
-    with pytest.raises(NotAllowed, match=rf"operator of the host may set {field}: .*manage.py agent edit new --") as caught:
+    with pytest.raises(
+        NotAllowed, match=rf"operator of the host may set {field}: .*manage.py agent edit new --"
+    ) as caught:
         agent_create(organisation=fleet["ours"], slug="new", actor=MEMBER, **{field: VALUES[field]})
     assert caught.value.field == field
     with pytest.raises(NotAllowed) as caught:

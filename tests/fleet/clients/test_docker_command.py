@@ -108,7 +108,10 @@ def test_what_cannot_run_is_refused_with_the_way_out(command: str, text: str) ->
         ("docker exec --env=TOKEN=hun=ter2 agent ls", "docker exec --env=TOKEN=*** agent ls"),
         ("docker exec -eTOKEN=hunter2 -u root agent ls", "docker exec -eTOKEN=*** -u root agent ls"),
         ("docker exec -e=TOKEN=hunter2 agent ls", "docker exec -e=TOKEN=*** agent ls"),
-        ("docker exec -it -e 'A=hunter2 b' -e B= agent sh -c 'a | b'", "docker exec -it -e A=*** -e B=*** agent sh -c 'a | b'"),
+        (
+            "docker exec -it -e 'A=hunter2 b' -e B= agent sh -c 'a | b'",
+            "docker exec -it -e A=*** -e B=*** agent sh -c 'a | b'",
+        ),
         ("docker exec -w -e agent ls", "docker exec -w -e agent ls"),
         ("docker exec agent env -e A=seen", "docker exec agent env -e A=seen"),
         ("docker  exec agent   ls", "docker  exec agent   ls"),
