@@ -42,7 +42,7 @@ def running(engine: Engine, name: str, what: str) -> bool:
 @pytest.mark.docker
 def test_output_goes_to_the_log_by_stream(engine: Engine, toy_container: ToyContainer) -> None:
     context = context_for(toy_container())
-    script = "echo out; echo 夜班 >&2; echo $WATCHBILL_JOB_RUN_ID/$WATCHBILL_ATTEMPT/$A"
+    script = "echo out; echo 夜班 >&2; sleep 1; echo $WATCHBILL_JOB_RUN_ID/$WATCHBILL_ATTEMPT/$A"
     name = context.agent.container_name
     result = run(f"docker exec -it -e A=b -e WATCHBILL_ATTEMPT=99 {name} sh -c '{script}'", context)
     assert context.text("stdout") == "out\nrun-7/1/b\n"
