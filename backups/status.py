@@ -28,7 +28,7 @@ class Storage(StatusCheck):
             return self.down(str(error))
         finally:
             store.close()
-        return self.up(f"S3, bucket {s3.bucket}{f' at {s3.endpoint_url}' if s3.endpoint_url else ''}")
+        return self.up(f"S3, bucket {s3.bucket} at {s3.place}")
 
     def _folder(self) -> Finding:
         """It is made by the first backup; until then the folder above it must take one."""

@@ -49,7 +49,7 @@ def _key_caller(key: ApiKey, address: str) -> Caller:
 
 def _member_caller(request: Request, user: User, address: str) -> Caller:
     organisation = _chosen(request, user)
-    actor = Actor(kind="user", label=user.get_username(), id=user.pk, address=address)
+    actor = Actor(kind="user", label=user.get_username(), id=user.pk, address=address, reaches_host=user.is_superuser)
     if user.is_superuser:
         return Caller(organisation=organisation, actor=actor, scopes=frozenset(SCOPES))
     member = Member.objects.of(organisation).get(user_id=user.pk)

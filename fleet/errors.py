@@ -36,6 +36,12 @@ class NotFound(DomainError):
     code = "not_found"
 
 
+class NotAllowed(DomainError):
+    """Whoever asks may not do this; the message says who may."""
+
+    code = "not_allowed"
+
+
 class Conflict(DomainError):
     """The object is in a state in which this can't be done."""
 

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
-from fleet.errors import Conflict, DomainError, NameTaken, NotFound
+from fleet.errors import Conflict, DomainError, NameTaken, NotAllowed, NotFound
 
 CONTENT_TYPE = "application/problem+json"
 _TITLES = {
@@ -65,6 +65,8 @@ def _problem(code_number: int, *, detail: str, errors: dict[str, list[str]], cod
 
 
 def _domain_status(error: DomainError) -> int:
+    if isinstance(error, NotAllowed):
+        return status.HTTP_403_FORBIDDEN
     if isinstance(error, NotFound):
         return status.HTTP_404_NOT_FOUND
     if isinstance(error, Conflict | NameTaken):

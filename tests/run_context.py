@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from schedules.executors.base import AgentView, Stopped
@@ -36,6 +36,7 @@ class FakeContext:
         self.job_run_id = "run-7"
         self.lines: list[tuple[str, str]] = []
         self.handles: list[Mapping[str, Any]] = []
+        self.hidden: list[str] = []
         self.current = True
         self._stop = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
@@ -45,6 +46,9 @@ class FakeContext:
 
     def text(self, stream: str | None = None) -> str:
         return "".join(text for name, text in self.lines if stream in {None, name})
+
+    def hide(self, values: Iterable[str]) -> None:
+        self.hidden += values
 
     def check(self) -> None:
         if self.stopped():

@@ -76,12 +76,14 @@ class FolderStore:
             _beside(self._path(name)).unlink(missing_ok=True)
             sync_folder(self.folder)
 
-    def reap(self, handle: Handle) -> None:
+    def reap(self, handle: Handle) -> bool:
         path = self._path(str(handle["name"]))
         with self._failures():
+            found = os.path.lexists(_partial(path))
             _partial(path).unlink(missing_ok=True)
             if not path.exists():
                 _beside(path).unlink(missing_ok=True)
+        return found
 
     def close(self) -> None:
         """Nothing is held open between calls."""

@@ -77,13 +77,14 @@ class S3Store:
         self._call("delete_object", Key=self._key(name))
         self._call("delete_object", Key=self._key(name) + CHECKSUM_SUFFIX)
 
-    def reap(self, handle: Handle) -> None:
-        key = str(handle["key"])
-        uploads = [str(handle["upload_id"])] if handle["upload_id"] else uploads_of(self._client, key)
-        for upload_id in uploads:
-            abort_upload(self._client, key, upload_id)
-        if size_of(self._client, key) is None:
+    def reap(self, handle: Handle) -> bool:
+        """An upload whose id never came back is found by its key, where the server can, and may, list uploads."""
+        key, wait = str(handle["key"]), self._on_wait
+        uploads = [str(handle["upload_id"])] if handle["upload_id"] else uploads_of(self._client, key, wait)
+        ended = [abort_upload(self._client, key, upload_id, wait) for upload_id in uploads]
+        if size_of(self._client, key, wait) is None:
             self._call("delete_object", Key=key + CHECKSUM_SUFFIX)
+        return any(ended)
 
     def close(self) -> None:
         self._client.close()

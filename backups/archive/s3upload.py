@@ -46,6 +46,9 @@ class S3Upload:
         try:
             hooks.on_handle(s3_handle(client, key, self._id))
             self._require_claim()
+        except NameTakenError:
+            self._end()
+            raise
         except BaseException:
             self.abort()
             raise
@@ -94,14 +97,21 @@ class S3Upload:
         self._land()
         self._hooks.before_publish()
         name = self._key.rpartition("/")[2]
-        self._put_checksum(checksum_line(name, sha256))
+        try:
+            self._put_checksum(checksum_line(name, sha256))
+            self._complete_or_undo()
+        except NameTakenError:
+            self._end()
+            raise
+        self._over = True
+
+    def _complete_or_undo(self) -> None:
         try:
             self._complete()
         except BaseException:
             with contextlib.suppress(ArchiveError):
                 self._client.call("delete_object", Key=self._key + CHECKSUM_SUFFIX)
             raise
-        self._over = True
 
     def _put_checksum(self, line: bytes) -> None:
         if size_of(self._client, self._key) is not None:
@@ -124,36 +134,45 @@ class S3Upload:
                 raise
 
     def abort(self) -> None:
+        """What could not be removed is found again by the handle, and :meth:`S3Store.reap` says so."""
+        with contextlib.suppress(ArchiveError):
+            self._end()
+
+    def _end(self) -> None:
+        """Raises when the upload is left: the handle of the next name would take the place of this one's."""
         if self._over:
             return
         self._over = True
         flying, self._flying = self._flying, None
-        with contextlib.suppress(ArchiveError):
+        abort_upload(self._client, self._key, self._id)
+        if flying is not None and not flying.settled(0):
+            flying.settled(SETTLE)
             abort_upload(self._client, self._key, self._id)
-            if flying is not None and not flying.settled(0):
-                flying.settled(SETTLE)
-                abort_upload(self._client, self._key, self._id)
 
 
 def s3_handle(client: S3Client, key: str, upload_id: str) -> Handle:
     return {"store": "s3", "bucket": client.settings.bucket, "key": key, "upload_id": upload_id}
 
 
-def uploads_of(client: S3Client, key: str) -> list[str]:
+def uploads_of(client: S3Client, key: str, on_wait: Callable[[], None] = nothing) -> list[str]:
     """The ids of the unfinished uploads of one key; none where the server cannot, or may not, say.
 
     rclone's server answers "no such upload" for a bucket that never had one.
     """
     try:
-        answer = client.call("list_multipart_uploads", Prefix=key)
+        answer = client.call("list_multipart_uploads", on_wait=on_wait, Prefix=key)
     except (S3RefusedError, S3UnsupportedError, UploadGoneError):
         return []
     return [upload["UploadId"] for upload in answer.get("Uploads", []) if upload["Key"] == key]
 
 
-def abort_upload(client: S3Client, key: str, upload_id: str) -> None:
-    with contextlib.suppress(UploadGoneError):
-        client.call("abort_multipart_upload", Key=key, UploadId=upload_id)
+def abort_upload(client: S3Client, key: str, upload_id: str, on_wait: Callable[[], None] = nothing) -> bool:
+    """False when it was gone already. Raises what else the server says: the upload is left."""
+    try:
+        client.call("abort_multipart_upload", on_wait=on_wait, Key=key, UploadId=upload_id)
+    except UploadGoneError:
+        return False
+    return True
 
 
 def size_of(client: S3Client, key: str, on_wait: Callable[[], None] = nothing) -> int | None:

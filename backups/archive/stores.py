@@ -91,8 +91,11 @@ class Store(Protocol):
         """Delete an archive and its checksum. Raises ``ArchiveMissingError``."""
         ...
 
-    def reap(self, handle: Handle) -> None:
-        """Remove what an upload left behind whose process died. Idempotent."""
+    def reap(self, handle: Handle) -> bool:
+        """Remove what an upload left behind; True when there was something. Idempotent.
+
+        Raises an ``ArchiveError`` when something is left.
+        """
         ...
 
     def close(self) -> None:

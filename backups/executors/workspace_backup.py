@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,7 +14,7 @@ from django.conf import settings
 from pydantic import Field
 
 from backups.archive.backup import Made, make_archive
-from backups.archive.errors import ArchiveError, PlaceRefusedError
+from backups.archive.errors import ArchiveError, PlaceRefusedError, S3UnreachableError
 from backups.archive.folder import open_folder, pack_folder
 from backups.archive.folderstore import FolderStore
 from backups.archive.repack import ChunkReader, pack_tar
@@ -28,6 +28,8 @@ from schedules.executors.base import AgentView, Executor, ExecutorError, Payload
 
 #: Seconds between two progress lines.
 _EVERY = 2.0
+#: Seconds that removing an unfinished upload may take before it counts as left.
+_REAP_SECONDS = 15.0
 
 
 class WorkspaceBackupPayload(Payload):
@@ -68,11 +70,13 @@ class WorkspaceBackup(Executor[WorkspaceBackupPayload]):
 
     def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
         try:
-            with contextlib.closing(_store_of(handle, context)) as store:
-                store.reap(handle)
+            with contextlib.closing(_store_of(handle)) as store:
+                found = store.reap(handle)
         except ArchiveError as error:
-            raise ExecutorError(error.code, str(error)) from error
-        context.log("The unfinished upload of the former attempt was removed.\n")
+            name = handle.get("key") or handle.get("name")
+            raise ExecutorError(error.code, f"The unfinished upload of {name} may be left: {error}") from error
+        if found:
+            context.log("The unfinished upload was removed.\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +150,22 @@ def _store(plan: _Plan, context: RunContext) -> S3Store | FolderStore:
     return FolderStore(plan.folder / clean_prefix(prefix))
 
 
-def _store_of(handle: Mapping[str, Any], context: RunContext) -> S3Store | FolderStore:
+def _store_of(handle: Mapping[str, Any]) -> S3Store | FolderStore:
+    """To reap in: a run that was told to stop is reaped as well, so its context does not end the waiting."""
     if handle["store"] == "folder":
         return FolderStore(Path(handle["folder"]))
-    return S3Store(replace(settings.WATCHBILL.s3, bucket=handle["bucket"]), "", on_wait=context.check)
+    s3 = replace(settings.WATCHBILL.s3, bucket=handle["bucket"])
+    return S3Store(s3, "", on_wait=_patience(s3.place))
+
+
+def _patience(place: str) -> Callable[[], None]:
+    until = time.monotonic() + _REAP_SECONDS
+
+    def wait() -> None:
+        if time.monotonic() > until:
+            raise S3UnreachableError(f"S3 at {place} did not answer within {_REAP_SECONDS:.0f} seconds.")
+
+    return wait
 
 
 def _make(plan: _Plan, context: RunContext) -> Made:

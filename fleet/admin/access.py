@@ -39,7 +39,7 @@ def actor_of(request: HttpRequest) -> Actor:
     """The acting party of every service call that the admin makes."""
     user: Any = request.user
     address = request.META.get("REMOTE_ADDR", "") or ""
-    return Actor(kind="user", label=user.get_username(), id=user.pk, address=address)
+    return Actor(kind="user", label=user.get_username(), id=user.pk, address=address, reaches_host=user.is_superuser)
 
 
 def access_of(request: HttpRequest) -> Access:

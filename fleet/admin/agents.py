@@ -7,12 +7,12 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from fleet.admin.access import actor_of
+from fleet.admin.access import access_of, actor_of
 from fleet.admin.actions import DeleteEach
 from fleet.admin.base import ServiceForm, TenantAdmin, become, said
 from fleet.admin.filters import OrganisationFilter
 from fleet.models import Agent
-from fleet.services.agents import agent_create, agent_remove, agent_update
+from fleet.services.agents import HOST_FIELDS, agent_create, agent_remove, agent_update
 
 _HELP = {
     "slug": "Lower-case letters, digits, - and _; for example night-agent.",
@@ -24,17 +24,13 @@ _HELP = {
     "health_url": "For example http://127.0.0.1:18789/health.",
     "secret_refs": 'References, never values: {"token": "env:AGENT_TOKEN"} or {"token": "file:/run/secrets/agent"}.',
 }
-
-
-class AgentForm(ServiceForm):
-    class Meta:
-        help_texts = _HELP
+_FIXED = "Only the operator of the host sets this, since it reaches into the host: ask for `manage.py agent edit`."
 
 
 @admin.register(Agent)
 class AgentAdmin(DeleteEach, TenantAdmin):
     resource = "agents"
-    form = AgentForm
+    form = ServiceForm
     list_display = ("slug", "name", "organisation", "runtime", "container_name", "max_concurrent_runs")
     list_filter = (OrganisationFilter, "runtime")
     search_fields = ("slug", "name", "container_name")
@@ -46,8 +42,13 @@ class AgentAdmin(DeleteEach, TenantAdmin):
         ("Limits", {"fields": ("max_concurrent_runs",)}),
     ]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002
-        return ("organisation", "created_at", "updated_at") if obj else ()
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fixed = () if access_of(request).everywhere else HOST_FIELDS
+        return (*fixed, "organisation", "created_at", "updated_at") if obj else fixed
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
+        fixed = {} if access_of(request).everywhere else dict.fromkeys(HOST_FIELDS, _FIXED)
+        return super().get_form(request, obj, change, help_texts=_HELP | fixed, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         if change:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,10 +24,14 @@ from fleet.clients.docker_socket import OutputStream, failures, frames, knock
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 _TIMEOUT = 30
-#: Seconds that processes get to end by themselves, and that a kill may take in all.
+#: Seconds that processes get to end by themselves, in which a kill may try again, and that it may take in all.
 _GRACE = 1.5
 _KILL_LIMIT = 4.0
+_HARD_LIMIT = 5.0
 _NAP = 0.15
+#: What our own little scripts may answer: a container's shell is the container's, and may be hostile.
+_MOST_ANSWER = 64 * 1024
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 #: The exit codes of an exec that could not be started, and what the engine then says instead of output.
 _NOT_STARTED = {126, 127}
 _RUNTIME_WORDS = (b"OCI runtime exec failed", b"unable to find user", b"unable to find group")
@@ -37,12 +42,16 @@ OnOutput = Callable[[OutputStream, bytes], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ExecHandle:
-    """What is needed to find an exec's processes again, also from another process and later."""
+    """What is needed to find an exec's processes again, also from another process and later.
+
+    Handles that were recorded before the id was kept have none; their container is found by its name.
+    """
 
     container: str
     exec_id: str
     token: str
     user: str
+    container_id: str = ""
 
     def as_dict(self) -> dict[str, str]:
         return asdict(self)
@@ -86,20 +95,35 @@ class DockerClient:
         """
         token = new_token()
         with failures(container, self._url, tuple(known)):
+            container_id = self._resolve(container, known)
             created = self._api().exec_create(
-                container,
+                container_id,
                 list(argv),
                 environment={**env, TOKEN_VARIABLE: token},
                 user=user,
                 workdir=workdir or None,
             )
-        handle = ExecHandle(container=container, exec_id=created["Id"], token=token, user=user)
+        handle = ExecHandle(
+            container=container, container_id=container_id, exec_id=created["Id"], token=token, user=user
+        )
         on_started(handle)
         with failures(container, self._url, tuple(known)):
             head = self._stream(handle, on_output, stop)
             code = self._exit_code(handle)
         _require_started(argv, code, head)
         return code
+
+    def _resolve(self, container: str, known: Sequence[str] = ()) -> str:
+        """The full id of the container of exactly this name.
+
+        The engine also takes an id and any beginning of one: by such a name an agent would reach another's
+        container. What follows goes by the id, so that it reaches the container that was looked at.
+        """
+        if _NAME.fullmatch(container):
+            found = self._api().inspect_container(container)
+            if found["Name"] == f"/{container}":
+                return str(found["Id"])
+        raise errors.ContainerMissingError(container, known)
 
     def _stream(self, handle: ExecHandle, on_output: OnOutput, stop: Callable[[], bool]) -> bytes:
         """Everything to ``on_output``; the first bytes are also answered."""
@@ -116,7 +140,7 @@ class DockerClient:
 
         if stop():
             return head
-        response = self._start(handle)
+        response = self._start(handle.exec_id, self._timeout)
         try:
             for stream, data in frames(response, poll):
                 head += data[: _HEAD - len(head)]
@@ -125,70 +149,98 @@ class DockerClient:
             response.close()
         return head
 
-    def _start(self, handle: ExecHandle) -> Any:
+    def _start(self, exec_id: str, timeout: float) -> Any:
         """As ``exec_start`` of the SDK, but with the response, whose buffer ``frames`` needs."""
         api = self._api()
-        url = api._url("/exec/{0}/start", handle.exec_id)  # noqa: SLF001
-        upgrade = {"Connection": "Upgrade", "Upgrade": "tcp"}
-        response = api._post_json(url, headers=upgrade, data={"Tty": False, "Detach": False}, stream=True)  # noqa: SLF001
+        url = api._url("/exec/{0}/start", exec_id)  # noqa: SLF001
+        asked = {"headers": {"Connection": "Upgrade", "Upgrade": "tcp"}, "stream": True, "timeout": timeout}
+        response = api._post_json(url, data={"Tty": False, "Detach": False}, **asked)  # noqa: SLF001
         api._raise_for_status(response)  # noqa: SLF001
         return response
 
     def _exit_code(self, handle: ExecHandle) -> int:
-        """The engine notes the code a moment after the output ended."""
-        until = time.monotonic() + _KILL_LIMIT
-        while (state := self._api().exec_inspect(handle.exec_id))["Running"] and time.monotonic() < until:
-            time.sleep(_NAP)
-        code = state["ExitCode"]
-        return -1 if code is None else int(code)
+        """Raises :class:`OutputLostError` when the output ended before the command did."""
+        try:
+            state = self._ended(handle.exec_id, time.monotonic() + _KILL_LIMIT)
+        except docker.errors.NotFound as error:
+            # The engine was started anew, or the container removed.
+            raise errors.OutputLostError(handle.container) from error
+        if state["Running"]:
+            raise errors.OutputLostError(handle.container)
+        return -1 if state["ExitCode"] is None else int(state["ExitCode"])
 
-    def kill_exec(self, handle: ExecHandle) -> bool:
+    def _ended(self, exec_id: str, until: float) -> Any:
+        """The engine notes the code a moment after the output ended."""
+        while (state := self._api().exec_inspect(exec_id))["Running"] and time.monotonic() < until:
+            time.sleep(_NAP)
+        return state
+
+    def kill_exec(self, handle: ExecHandle, *, on_found: Callable[[], None] = lambda: None) -> bool:
         """End every process of an exec; True when something is left running. Idempotent.
 
-        First politely, then not. A container that is gone or stopped has nothing left; a paused one cannot be
-        reached, so its processes are left.
+        First politely, then not. ``on_found`` is called when there was something to end. A container that is
+        gone or stopped has nothing left; a paused one cannot be reached, so its processes are left, and so
+        are those of one whose shell does not answer.
         """
         started = time.monotonic()
-        while time.monotonic() - started < _KILL_LIMIT:
-            polite = time.monotonic() - started < _GRACE
-            try:
-                if not self._signal(handle, "TERM" if polite else "KILL"):
+        found = False
+        try:
+            while time.monotonic() - started < _KILL_LIMIT:
+                name = "TERM" if time.monotonic() - started < _GRACE else "KILL"
+                if not self._signal(handle, name, started + _HARD_LIMIT):
                     return False
-            except (errors.ContainerMissingError, errors.ContainerStoppedError):
-                return False
-            except errors.ContainerPausedError:
-                return True
-            time.sleep(_NAP)
+                if not found:
+                    found = True
+                    on_found()
+                time.sleep(_NAP)
+        except (errors.ContainerMissingError, errors.ContainerStoppedError):
+            return False
+        except (errors.ContainerPausedError, errors.StillRunningError):
+            return True
         return True
 
-    def _signal(self, handle: ExecHandle, name: str) -> bool:
+    def _signal(self, handle: ExecHandle, name: str, until: float) -> bool:
         """True when processes were found, and signalled."""
         try:
-            found = self._run_script(handle, handle.user, name, ())
+            found = self._run_script(handle, handle.user, script_argv(handle.token, name), until)
             if handle.user not in {"0", "root"}:
                 # Once more as root, with what was found: a child may have changed its user.
-                found += self._run_script(handle, "0", name, found)
+                found += self._run_script(handle, "0", script_argv(handle.token, name, found), until)
         except errors.CommandNotFoundError:
             return self._signal_outside(handle, name)
         # Nothing found may also mean: about to start.
         return bool(found) or self.is_running(handle)
 
-    def _run_script(self, handle: ExecHandle, user: str, name: str, pids: tuple[int, ...]) -> tuple[int, ...]:
-        code, output = self._run(handle.container, script_argv(handle.token, name, pids), user)
+    def _run_script(self, handle: ExecHandle, user: str, argv: list[str], until: float) -> tuple[int, ...]:
+        code, output = self._run(handle, argv, user, until)
         if code in _NOT_STARTED:
             raise errors.CommandNotFoundError(f"Container '{handle.container}' has no shell.")
         return parse_pids(output)
 
-    def _run(self, container: str, argv: list[str], user: str) -> tuple[int, bytes]:
-        with failures(container, self._url):
-            created = self._api().exec_create(container, argv, user=user)
-            handle = ExecHandle(container=container, exec_id=created["Id"], token="", user=user)
-            response = self._start(handle)
+    def _run(self, handle: ExecHandle, argv: list[str], user: str, until: float) -> tuple[int | None, bytes]:
+        """A little script beside an exec. Raises :class:`StillRunningError` past the time or length it may take."""
+        with failures(handle.container, self._url):
+            container = handle.container_id or self._resolve(handle.container)
+            exec_id = self._api().exec_create(container, argv, user=user)["Id"]
+            response = self._start(exec_id, _HARD_LIMIT)
             try:
-                output = b"".join(data for stream, data in frames(response, lambda: None) if stream == "stdout")
+                output = self._answer(response, handle, until)
             finally:
                 response.close()
-            return self._exit_code(handle), output
+            return self._ended(exec_id, until)["ExitCode"], output
+
+    @staticmethod
+    def _answer(response: Any, handle: ExecHandle, until: float) -> bytes:
+        answer = {"stdout": b"", "stderr": b""}
+
+        def hurry() -> None:
+            if time.monotonic() > until or max(map(len, answer.values())) > _MOST_ANSWER:
+                raise errors.StillRunningError(handle.container)
+
+        for stream, data in frames(response, hurry):
+            answer[stream] += data
+        hurry()
+        return answer["stdout"]
 
     def _signal_outside(self, handle: ExecHandle, name: str) -> bool:
         seen = signal_from_outside(handle.token, getattr(signal, f"SIG{name}"))
@@ -203,7 +255,7 @@ class DockerClient:
     def container_exists(self, container: str) -> bool:
         try:
             with failures(container, self._url):
-                self._api().inspect_container(container)
+                self._resolve(container)
         except errors.ContainerMissingError:
             return False
         return True
@@ -212,7 +264,7 @@ class DockerClient:
         """A tar stream of a path in a container, stopped ones too; the path's last part is its top."""
         with failures(container, self._url, tuple(known)):
             try:
-                stream, _ = self._api().get_archive(container, path)
+                stream, _ = self._api().get_archive(self._resolve(container, known), path)
             except docker.errors.NotFound as error:
                 if "No such container" in str(error.explanation):
                     raise

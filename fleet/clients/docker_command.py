@@ -61,6 +61,43 @@ def parse_docker_exec(command: str) -> DockerExec:
     )
 
 
+def mask_environment(command: str) -> str:
+    """The command as it may be kept for people to read: ``-e TOKEN=***``. What cannot be read is not shown at all."""
+    if command.split()[:2] != ["docker", "exec"]:
+        return command
+    try:
+        if not parse_docker_exec(command).env:
+            return command
+        words = _words(command)
+    except DockerCommandError:
+        return "docker exec ***"
+    options = len(words) - len(_Options().take(words[2:]))
+    return " ".join([*_masked(words[:options]), shlex.join(words[options:])])
+
+
+def _masked(options: list[str]) -> list[str]:
+    masked: list[str] = []
+    is_value, is_environment = False, False
+    for word in options:
+        if is_value:
+            masked.append(_mask(word) if is_environment else shlex.quote(word))
+            is_value = False
+            continue
+        name, equals, _ = word.partition("=")
+        short = "" if word.startswith("--") else word[:2]
+        is_environment = "env" in {_WITH_VALUE.get(name), _WITH_VALUE.get(short)}
+        is_value = name in _WITH_VALUE and not equals
+        masked.append(_mask(word) if is_environment and not is_value else shlex.quote(word))
+    return masked
+
+
+def _mask(assignment: str) -> str:
+    """Of ``A=b``, ``-eA=b``, ``-e=A=b`` and ``--env=A=b`` the part before the value."""
+    name, _, rest = assignment.partition("=")
+    key = f"{name}={rest.partition('=')[0]}" if name in _WITH_VALUE else name
+    return f"{shlex.quote(key)}=***"
+
+
 def _words(command: str) -> list[str]:
     if "\0" in command:
         raise DockerCommandError("The command holds a NUL character, which no program can be given.")

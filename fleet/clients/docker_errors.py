@@ -67,6 +67,19 @@ class StillRunningError(DockerError):
         )
 
 
+class OutputLostError(DockerError):
+    """The connection to a command's output ended before the command did; it may still run."""
+
+    code = "output_lost"
+
+    def __init__(self, container: str) -> None:
+        super().__init__(
+            f"The output of the command in container '{container}' broke off while the command was not over: the "
+            "Docker engine or the container was started anew or removed, or the command closed its output. "
+            "How it ended is not known.",
+        )
+
+
 class EngineUnreachableError(DockerError):
     code = "docker_unreachable"
 

@@ -14,6 +14,8 @@ import signal
 from pathlib import Path
 
 TOKEN_VARIABLE = "WATCHBILL_EXEC"  # noqa: S105 - the name of it
+#: Linux knows none above 4,194,304.
+_PID_DIGITS = 7
 
 #: Arguments: the token's assignment, a signal (0: only look), and process ids that are known to belong to it.
 #: A process belongs to it when its environment says so, or its parent or the leader of its session does: the
@@ -56,7 +58,8 @@ def script_argv(token: str, signal_name: str, pids: tuple[int, ...] = ()) -> lis
 
 
 def parse_pids(output: bytes) -> tuple[int, ...]:
-    return tuple(int(line) for line in output.split() if line.isdigit())
+    """What a container's shell answered; anything may stand there."""
+    return tuple(int(word) for word in output.split() if len(word) <= _PID_DIGITS and word.isdigit())
 
 
 def signal_from_outside(token: str, number: int) -> bool:

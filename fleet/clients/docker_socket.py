@@ -44,7 +44,7 @@ def _answered(error: APIError, container: str) -> errors.DockerError:
     text = str(error.explanation or error)
     if error.status_code == _CONFLICT and "paused" in text:
         return errors.ContainerPausedError(container)
-    if error.status_code == _CONFLICT and "is not running" in text:
+    if error.status_code == _CONFLICT and ("is not running" in text or "is restarting" in text):
         return errors.ContainerStoppedError(container)
     return errors.EngineFailedError(f"The Docker engine refused for container '{container}': {text}")
 

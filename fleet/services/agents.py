@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,9 +13,10 @@ from django.db.models import ProtectedError
 
 from fleet.actors import Actor
 from fleet.audit import audit_record, changed_values, field_values
-from fleet.errors import Conflict, InvalidInput, NameTaken, NotFound
+from fleet.errors import Conflict, InvalidInput, NameTaken, NotAllowed, NotFound
 from fleet.models import Agent, Organisation
 from fleet.names import check_slug, near
+from fleet.services.races import Clash, refused_by
 
 FIELDS = (
     "slug",
@@ -28,16 +30,29 @@ FIELDS = (
     "secret_refs",
     "max_concurrent_runs",
 )
+# What reaches into the host, and the option of `manage.py agent edit` that sets it.
+_HOST_OPTIONS = {
+    "container_name": "--container NAME",
+    "workspace_folder": "--workspace FOLDER",
+    "state_folder": "--state FOLDER",
+    "secret_refs": "--secret NAME=REF",
+}
+HOST_FIELDS = tuple(_HOST_OPTIONS)
 _CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _SECRET_REF = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+")
 
 
 @transaction.atomic(durable=True)
 def agent_create(*, organisation: Organisation, slug: str, actor: Actor, **values: Any) -> Agent:
-    """Add an agent. ``values`` are model fields; raises :class:`InvalidInput` or :class:`NameTaken`."""
+    """Add an agent. ``values`` are model fields.
+
+    Raises :class:`InvalidInput`, :class:`NameTaken` or, for what reaches into the host, :class:`NotAllowed`.
+    """
     agent = Agent(organisation=organisation, slug=slug, **values)
+    _refuse_host_fields(actor, slug, before=field_values(Agent(), HOST_FIELDS), after=field_values(agent, HOST_FIELDS))
     _check(agent)
-    agent.save()
+    with refused_by(*_clashes(agent)):
+        agent.save()
     audit_record(
         actor=actor,
         action="agent.create",
@@ -50,15 +65,17 @@ def agent_create(*, organisation: Organisation, slug: str, actor: Actor, **value
 
 @transaction.atomic(durable=True)
 def agent_update(*, agent: Agent, actor: Actor, **changes: Any) -> Agent:
-    """Change fields of an agent; what is not named stays."""
+    """Change fields of an agent; what is not named stays. Raises as :func:`agent_create` does."""
     row = Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
     before = field_values(row, FIELDS)
     for name, value in changes.items():
         if name not in FIELDS:
             raise InvalidInput(f"An agent has no field {name!r}.", field=name)
         setattr(row, name, value)
+    _refuse_host_fields(actor, row.slug, before=before, after=field_values(row, HOST_FIELDS))
     _check(row)
-    row.save(update_fields=[*changes, "updated_at"])
+    with refused_by(*_clashes(row)):
+        row.save(update_fields=[*changes, "updated_at"])
     old, new = changed_values(before, field_values(row, FIELDS))
     if new:
         audit_record(
@@ -101,6 +118,18 @@ def agent_named(organisation: Organisation, slug: str) -> Agent:
     return agent
 
 
+def _refuse_host_fields(actor: Actor, slug: str, *, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """A tenant that could name any container, folder or variable would reach the host's and other tenants'."""
+    if actor.reaches_host:
+        return
+    for field, option in _HOST_OPTIONS.items():
+        if before[field] != after[field]:
+            raise NotAllowed(
+                f"Only the operator of the host may set {field}: ask for `manage.py agent edit {slug} {option}`.",
+                field=field,
+            )
+
+
 def _check(agent: Agent) -> None:
     check_slug(agent.slug)
     _check_unique(agent)
@@ -123,9 +152,24 @@ def _check(agent: Agent) -> None:
 def _check_unique(agent: Agent) -> None:
     others = Agent.objects.exclude(pk=agent.pk)
     if others.filter(organisation=agent.organisation, slug=agent.slug).exists():
-        raise NameTaken(f"An agent named {agent.slug!r} exists already in {agent.organisation}.", field="slug")
+        raise _slug_taken(agent)
     if agent.container_name and others.filter(container_name=agent.container_name).exists():
-        raise NameTaken(f"The container {agent.container_name!r} already belongs to an agent.", field="container_name")
+        raise _container_taken(agent)
+
+
+def _clashes(agent: Agent) -> tuple[Clash, Clash]:
+    return (
+        Clash(constraint="agent_slug_once", column="fleet_agent.slug", refusal=_slug_taken(agent)),
+        Clash(constraint="agent_container_once", column="fleet_agent.container_name", refusal=_container_taken(agent)),
+    )
+
+
+def _slug_taken(agent: Agent) -> NameTaken:
+    return NameTaken(f"An agent named {agent.slug!r} exists already in {agent.organisation}.", field="slug")
+
+
+def _container_taken(agent: Agent) -> NameTaken:
+    return NameTaken(f"The container {agent.container_name!r} already belongs to an agent.", field="container_name")
 
 
 def _check_folder(field: str, value: str) -> None:

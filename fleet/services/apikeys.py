@@ -17,6 +17,7 @@ from fleet.audit import audit_record
 from fleet.errors import InvalidInput, NameTaken, NotFound
 from fleet.models import ApiKey, Organisation
 from fleet.scopes import SCOPES, unknown_scopes
+from fleet.services.races import Clash, refused_by
 
 # How stale `last_used_at` may be: a key used a thousand times a second must not write a thousand times.
 USED_RESOLUTION = timedelta(minutes=1)
@@ -42,17 +43,20 @@ def apikey_create(
     """Make a key with these scopes. Raises :class:`InvalidInput` or :class:`NameTaken`."""
     _check(name=name, scopes=scopes, expires_at=expires_at)
     if ApiKey.objects.of(organisation).filter(name=name, revoked_at=None).exists():
-        raise NameTaken(f"A key named {name!r} exists already; revoke it or choose another name.", field="name")
+        raise _taken(name)
     prefix, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
-    key = ApiKey.objects.create(
-        organisation=organisation,
-        name=name,
-        prefix=prefix,
-        key_hash=_digest(secret),
-        scopes=sorted(set(scopes)),
-        expires_at=expires_at,
-        created_by=actor.label,
-    )
+    with refused_by(
+        Clash(constraint="api_key_name_once_while_valid", column="fleet_apikey.name", refusal=_taken(name))
+    ):
+        key = ApiKey.objects.create(
+            organisation=organisation,
+            name=name,
+            prefix=prefix,
+            key_hash=_digest(secret),
+            scopes=sorted(set(scopes)),
+            expires_at=expires_at,
+            created_by=actor.label,
+        )
     after = {"name": name, "scopes": key.scopes, "expires_at": expires_at.isoformat() if expires_at else None}
     audit_record(actor=actor, action="apikey.create", subject=key, organisation=organisation, after=after)
     return NewApiKey(key=key, secret=f"wb_{prefix}_{secret}")
@@ -87,6 +91,10 @@ def _note_use(key: ApiKey) -> None:
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at > USED_RESOLUTION:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+
+
+def _taken(name: str) -> NameTaken:
+    return NameTaken(f"A key named {name!r} exists already; revoke it or choose another name.", field="name")
 
 
 def _digest(secret: str) -> str:

@@ -13,6 +13,7 @@ from fleet.errors import InvalidInput, NameTaken, NotFound
 from fleet.models import Member, Organisation
 from fleet.names import check_slug, near
 from fleet.scopes import ROLES
+from fleet.services.races import Clash, refused_by
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -24,9 +25,13 @@ def organisation_create(*, slug: str, name: str = "", max_concurrent_runs: int =
     check_slug(slug)
     if max_concurrent_runs < 1:
         raise InvalidInput(f"The limit must be at least 1, not {max_concurrent_runs}.", field="max_concurrent_runs")
+    taken = NameTaken(f"An organisation named {slug!r} exists already.", field="slug")
     if Organisation.objects.filter(slug=slug).exists():
-        raise NameTaken(f"An organisation named {slug!r} exists already.", field="slug")
-    organisation = Organisation.objects.create(slug=slug, name=name or slug, max_concurrent_runs=max_concurrent_runs)
+        raise taken
+    with refused_by(Clash(constraint="fleet_organisation_slug", column="fleet_organisation.slug", refusal=taken)):
+        organisation = Organisation.objects.create(
+            slug=slug, name=name or slug, max_concurrent_runs=max_concurrent_runs
+        )
     audit_record(
         actor=actor,
         action="organisation.create",

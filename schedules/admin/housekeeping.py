@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django_celery_beat import admin as beat_admin
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 from django_celery_results import admin as results_admin
 from django_celery_results.models import GroupResult, TaskResult
+
+from fleet.admin.audited import AuditedAdmin
 
 if TYPE_CHECKING:
     # None of the three packages carries types.
@@ -24,7 +28,10 @@ if TYPE_CHECKING:
 
     class BeatForm(forms.ModelForm[Any]): ...
 
-    class PlainTaskAdmin: ...
+    class PlainTaskAdmin:
+        def enable_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None: ...
+        def disable_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None: ...
+        def toggle_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None: ...
 
     class PlainClockedAdmin: ...
 
@@ -69,27 +76,40 @@ class TaskForm(BeatForm):
 
 
 @admin.register(PeriodicTask)
-class PeriodicTaskAdmin(PlainTaskAdmin, Theme):
+class PeriodicTaskAdmin(AuditedAdmin, PlainTaskAdmin, Theme):
     form = TaskForm
+    unaudited = frozenset({"last_run_at", "total_run_count", "date_changed"})
+
+    @admin.action(description="Enable selected tasks")
+    def enable_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self.recorded(request, queryset, lambda: PlainTaskAdmin.enable_tasks(self, request, queryset))
+
+    @admin.action(description="Disable selected tasks")
+    def disable_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self.recorded(request, queryset, lambda: PlainTaskAdmin.disable_tasks(self, request, queryset))
+
+    @admin.action(description="Toggle activity of selected tasks")
+    def toggle_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self.recorded(request, queryset, lambda: PlainTaskAdmin.toggle_tasks(self, request, queryset))
 
 
 @admin.register(IntervalSchedule)
-class IntervalScheduleAdmin(Theme):
+class IntervalScheduleAdmin(AuditedAdmin, Theme):
     list_display = ("__str__", "every", "period")
 
 
 @admin.register(CrontabSchedule)
-class CrontabScheduleAdmin(PlainCrontabAdmin, Theme):
+class CrontabScheduleAdmin(AuditedAdmin, PlainCrontabAdmin, Theme):
     pass
 
 
 @admin.register(SolarSchedule)
-class SolarScheduleAdmin(Theme):
+class SolarScheduleAdmin(AuditedAdmin, Theme):
     pass
 
 
 @admin.register(ClockedSchedule)
-class ClockedScheduleAdmin(PlainClockedAdmin, Theme):
+class ClockedScheduleAdmin(AuditedAdmin, PlainClockedAdmin, Theme):
     pass
 
 

@@ -54,20 +54,24 @@ class ContainerCommand(Executor[CommandPayload]):
             _require_own(request, context.agent)
         except ValueError as error:
             raise ExecutorError("invalid_command", str(error), retryable=False) from error
+        context.hide(request.env.values())
         for note in request.notes:
             context.log(f"{note}\n")
         return _run(request, context)
 
     def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
         client = docker_client()
+
+        def found() -> None:
+            context.log("What was still running in the container was ended.\n")
+
         try:
-            if client.kill_exec(ExecHandle(**handle)):
+            if client.kill_exec(ExecHandle(**handle), on_found=found):
                 raise StillRunningError(handle["container"])
         except DockerError as error:
             raise ExecutorError(error.code, str(error)) from error
         finally:
             client.close()
-        context.log("What the former attempt left running was ended.\n")
 
 
 def _require_own(request: DockerExec, agent: AgentView | None) -> None:

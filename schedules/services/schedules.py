@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from fleet.actors import Actor
 from fleet.audit import audit_record, changed_values, field_values
+from fleet.clients.docker_command import mask_environment
 from fleet.errors import InvalidInput, NameTaken, NotFound
 from fleet.models import Agent, Organisation
 from fleet.names import near
@@ -75,7 +76,7 @@ def schedule_create(
         action="schedule.create",
         subject=schedule,
         organisation=organisation,
-        after=field_values(schedule, [*FIELDS, "enabled"]),
+        after=_masked(field_values(schedule, [*FIELDS, "enabled"])),
     )
     return schedule
 
@@ -101,8 +102,8 @@ def schedule_update(*, schedule: Schedule, actor: Actor, **changes: Any) -> Sche
         action="schedule.update",
         subject=row,
         organisation=row.organisation,
-        before=old,
-        after=new,
+        before=_masked(old),
+        after=_masked(new),
     )
     return row
 
@@ -163,7 +164,7 @@ def schedule_delete(*, schedule: Schedule, actor: Actor) -> int:
         action="schedule.delete",
         subject=row,
         organisation=row.organisation,
-        before=field_values(row, [*FIELDS, "enabled"]),
+        before=_masked(field_values(row, [*FIELDS, "enabled"])),
     )
     row.delete()
     return sum(bool(how) for how in done.values())
@@ -304,6 +305,14 @@ def _save(schedule: Schedule) -> None:
                 field="name",
             ) from error
         raise
+
+
+def _masked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """For the audit trail, which more people read than may see what a command is given with ``-e``."""
+    payload = values.get("payload")
+    if not isinstance(payload, dict) or not isinstance(command := payload.get("command"), str):
+        return dict(values)
+    return {**values, "payload": {**payload, "command": mask_environment(command)}}
 
 
 def _name_for(organisation: Organisation, display_name: str) -> str:

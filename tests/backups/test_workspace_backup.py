@@ -5,19 +5,27 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from backups.archive.errors import S3FailedError
 from backups.archive.folderstore import FolderStore
 from backups.archive.restore import restore
+from backups.archive.s3client import S3Client
 from backups.archive.s3store import S3Store
 from backups.archive.settings import S3Settings
+from backups.archive.stores import Hooks
 from backups.executors import workspace_backup
 from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupPayload
+from backups.status import Storage
 from schedules.executors.base import ExecutorError, Result, Stopped
 from tests.docker_engine import Engine, ToyContainer
 from tests.run_context import FakeContext, agent_view
@@ -216,8 +224,11 @@ def test_reaping_a_dead_attempt(
     monkeypatch.setattr(workspace_backup, "settings", SimpleNamespace(WATCHBILL=watch))
     left = uploads_left(rclone_s3) if to == "s3" else [*watch.backup_root.rglob("*.part")]
     assert len(left) == 1
+    reaping = FakeContext(context.agent)
+    reaping.stop()  # a cancelled one is reaped as well
     for _ in range(2):
-        WorkspaceBackup().reap(context.handles[-1], FakeContext(context.agent))
+        WorkspaceBackup().reap(context.handles[-1], reaping)
+    assert reaping.text() == "The unfinished upload was removed.\n"
     assert uploads_left(rclone_s3) == []
     assert not [path for path in watch.backup_root.rglob("*") if path.is_file()]
 
@@ -226,3 +237,85 @@ def test_progress_is_logged(watch: SimpleNamespace, context: FakeContext, monkey
     monkeypatch.setattr(workspace_backup, "_EVERY", 0.0)
     run(context, to=str(watch.backup_root))
     assert re.search(r"B read, .* stored\n", context.text("system"))
+
+
+def test_reaping_after_a_failure_is_quick_and_silent(
+    watch: SimpleNamespace, context: FakeContext, rclone_s3: S3Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.s3 = rclone_s3
+    context.current = False
+    with pytest.raises(Stopped):
+        run(context)
+    reaping = FakeContext(context.agent)
+    started = time.monotonic()
+    WorkspaceBackup().reap(context.handles[-1], reaping)
+    assert time.monotonic() - started < 1
+    assert not reaping.lines
+
+
+def test_an_upload_that_can_not_be_removed_is_not_hidden(
+    watch: SimpleNamespace, context: FakeContext, rclone_s3: S3Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.s3 = rclone_s3
+    request = S3Client._request
+
+    def refuse(client: S3Client, operation: str, params: dict[str, object]) -> object:
+        if operation == "abort_multipart_upload":
+            raise S3FailedError("S3 answered 500 InternalError.")
+        return request(client, operation, params)
+
+    monkeypatch.setattr(S3Client, "_request", refuse)
+    context.current = False
+    with pytest.raises(Stopped):
+        run(context)
+    reaping = FakeContext(context.agent)
+    with pytest.raises(
+        ExecutorError, match=r"upload of workspace/acme/lead/workspace_\S+ may be left: S3 answered 500"
+    ):
+        WorkspaceBackup().reap(context.handles[-1], reaping)
+    assert len(uploads_left(rclone_s3)) == 1
+    monkeypatch.setattr(S3Client, "_request", request)
+    WorkspaceBackup().reap(context.handles[-1], reaping)
+    assert uploads_left(rclone_s3) == []
+
+
+def test_a_name_is_not_given_up_while_its_upload_is_left(
+    rclone_s3: S3Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handle of the next name would take the place of the one that leads to it."""
+    name = "workspace_20260101_000000.tar.gz"
+    store = S3Store(rclone_s3, "workspace/lead")
+    first = store.begin(name, Hooks())
+    request = S3Client._request
+
+    def refuse(client: S3Client, operation: str, params: dict[str, object]) -> object:
+        if operation == "abort_multipart_upload":
+            raise S3FailedError("S3 answered 500 InternalError.")
+        return request(client, operation, params)
+
+    monkeypatch.setattr(S3Client, "_request", refuse)
+    with pytest.raises(S3FailedError):
+        store.begin(name, Hooks())
+    monkeypatch.undo()
+    first.abort()
+
+
+def test_reaping_waits_for_an_answer_only_so_long(
+    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace_backup, "_REAP_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        watch.s3 = S3Settings(endpoint_url=url, access_key_id="a", secret_access_key="b")
+        handle = {"store": "s3", "bucket": "b", "key": "k", "upload_id": "u"}
+        with pytest.raises(ExecutorError, match="did not answer"):
+            WorkspaceBackup().reap(handle, context)
+
+
+def test_the_status_names_no_password(settings: Any, rclone_s3: S3Settings) -> None:
+    url = rclone_s3.endpoint_url.replace("//", "//someone:hunter2@")
+    s3 = replace(rclone_s3, endpoint_url=url)
+    settings.WATCHBILL = replace(settings.WATCHBILL, s3=s3)
+    text = str(Storage().look())
+    assert rclone_s3.endpoint_url.removeprefix("http://") in text
+    assert "hunter2" not in text

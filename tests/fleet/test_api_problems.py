@@ -8,7 +8,7 @@ import pytest
 from django.http import Http404
 from rest_framework import exceptions
 
-from fleet.errors import Conflict, DomainError, InvalidInput, NameTaken, NotFound
+from fleet.errors import Conflict, DomainError, InvalidInput, NameTaken, NotAllowed, NotFound
 from fleet.problems import problem_response
 
 
@@ -27,6 +27,7 @@ def problem(error: Exception) -> tuple[int, dict[str, Any]]:
         (NameTaken("no", field="name"), 409, "taken"),
         (Conflict("no"), 409, "conflict"),
         (NotFound("no"), 404, "not_found"),
+        (NotAllowed("no"), 403, "not_allowed"),
         (DomainError("no", code="own"), 400, "own"),
         (Http404(), 404, "not_found"),
         (exceptions.Throttled(), 429, "throttled"),

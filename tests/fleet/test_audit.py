@@ -13,7 +13,7 @@ from fleet.models import AuditEntry, Organisation
 from fleet.services.agents import agent_create, agent_update
 from fleet.services.organisations import organisation_create
 
-ACTOR = Actor(kind="user", label="ann", id=7, address="127.0.0.1")
+ACTOR = Actor(kind="user", label="ann", id=7, address="127.0.0.1", reaches_host=True)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fleet.clients import docker_errors as errors
 from fleet.clients import docker_kill
 from fleet.clients.docker import DockerClient, ExecHandle
+from fleet.clients.docker_socket import frames
 from tests.docker_engine import Engine, ToyContainer
 
 
@@ -28,10 +30,14 @@ def client(docker_engine: Engine) -> Iterator[DockerClient]:
 class Ran:
     """One exec, with what came out of it."""
 
-    def __init__(self, client: DockerClient, container: str, *argv: str, **options: object) -> None:
+    def __init__(
+        self, client: DockerClient, container: str, *argv: str, stopping_after: float = 0, **options: object
+    ) -> None:
         self.handles: list[ExecHandle] = []
         self.out: list[tuple[str, bytes]] = []
         self.stop = threading.Event()
+        if stopping_after:
+            threading.Timer(stopping_after, self.stop.set).start()
         options.setdefault("env", {})
         self._run = lambda: client.exec_stream(
             container,
@@ -278,3 +284,118 @@ def test_an_unreachable_engine_says_what_to_do(tmp_path: Path) -> None:
                 client.container_exists("agent")
     with pytest.raises(errors.EngineUnreachableError):
         DockerClient(base_url="nonsense").container_exists("agent")
+
+
+@pytest.mark.docker
+def test_only_its_own_name_reaches_a_container(
+    client: DockerClient, toy_container: ToyContainer, docker_engine: Engine
+) -> None:
+    """The engine also takes ids and their beginnings, by which a name could reach another's container."""
+    name = toy_container()
+    full = docker_engine.api.inspect_container(name)["Id"]
+    for other in (full, full[:12], full[:3], f"/{name}", f"{name}/", ""):
+        with pytest.raises(errors.ContainerMissingError):
+            Ran(client, other, "ls").now()
+        with pytest.raises(errors.ContainerMissingError):
+            client.get_archive(other, "/workspace")
+        assert not client.container_exists(other)
+    toy_container(full[:12])  # its name, although it is the beginning of another's id
+    assert Ran(client, full[:12], "ls").now().code == 0
+
+
+@pytest.mark.docker
+def test_a_handle_stays_with_its_container(
+    client: DockerClient, toy_container: ToyContainer, docker_engine: Engine
+) -> None:
+    """Handles of before hold no id; a container that was renamed meanwhile is found by it."""
+    name = toy_container()
+    ran = Ran(client, name, "sh", "-c", "echo ready; sleep 951")
+    thread = ran.in_background(lambda ran: ran.text() == "ready\n")
+    recorded = ran.handles[0].as_dict()
+    assert recorded["container_id"] == docker_engine.api.inspect_container(name)["Id"]
+    docker_engine.api.rename(name, f"{name}-renamed")
+    assert client.kill_exec(ExecHandle(**recorded)) is False
+    thread.join(5)
+    assert processes(client, f"{name}-renamed") == []
+    docker_engine.api.rename(f"{name}-renamed", name)
+    ran = Ran(client, name, "sh", "-c", "echo ready; sleep 952")
+    thread = ran.in_background(lambda ran: ran.text() == "ready\n")
+    before = {key: value for key, value in ran.handles[0].as_dict().items() if key != "container_id"}
+    assert client.kill_exec(ExecHandle(**before)) is False
+    thread.join(5)
+    assert processes(client, name) == []
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("shell", ["#!/opt/bin/busybox yes\n", "#!/opt/bin/busybox sh\nwhile :; do sleep 1; done\n"])
+def test_a_hostile_shell_holds_no_kill_up(client: DockerClient, toy_container: ToyContainer, shell: str) -> None:
+    """One that floods, and one that never ends."""
+    name = toy_container()
+    hide = f"rm /bin/sh; printf '{shell}' > /bin/sh; /bin/chmod 755 /bin/sh; echo ready; exec sleep 953"
+    ran = Ran(client, name, "/opt/bin/busybox", "sh", "-c", hide.replace("\n", r"\n"))
+    thread = ran.in_background(lambda ran: ran.text() == "ready\n")
+    started = time.monotonic()
+    assert client.kill_exec(ran.handles[0]) is True
+    assert time.monotonic() - started < 6
+    with pytest.raises(errors.StillRunningError):
+        Ran(client, name, "sleep", "954", stopping_after=0.5).now()
+    assert time.monotonic() - started < 14
+    Ran(client, name, "/opt/bin/busybox", "killall", "-9", "sleep").now()
+    thread.join(5)
+
+
+@pytest.mark.docker
+def test_looking_where_nothing_is_left_is_quick(client: DockerClient, toy_container: ToyContainer) -> None:
+    name = toy_container()
+    found: list[int] = []
+    ran = Ran(client, name, "true").now()
+    started = time.monotonic()
+    assert client.kill_exec(ran.handles[0], on_found=lambda: found.append(1)) is False
+    assert time.monotonic() - started < 1
+    assert not found
+    ran = Ran(client, name, "sh", "-c", "sleep 955 >/dev/null 2>&1 & echo left").now()
+    assert client.kill_exec(ran.handles[0], on_found=lambda: found.append(1)) is False
+    assert found == [1]
+    assert processes(client, name) == []
+
+
+@pytest.mark.docker
+def test_output_that_breaks_off_is_an_error_and_leaves_the_handle(
+    client: DockerClient, toy_container: ToyContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = toy_container()
+
+    def cut(response: Any, on_poll: Callable[[], None]) -> Iterator[tuple[str, bytes]]:
+        yield next(frames(response, on_poll))
+
+    monkeypatch.setattr("fleet.clients.docker.frames", cut)
+    ran = Ran(client, name, "sh", "-c", "echo ready; exec sleep 956")
+    with pytest.raises(errors.OutputLostError, match="broke off while the command"):
+        ran.now()
+    monkeypatch.undo()
+    assert client.is_running(ran.handles[0])
+    assert client.kill_exec(ran.handles[0]) is False
+    assert processes(client, name) == []
+
+
+@pytest.mark.docker
+def test_an_exec_that_the_engine_forgot_is_not_a_missing_container(
+    client: DockerClient, toy_container: ToyContainer, docker_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the engine was started anew."""
+    name = toy_container()
+
+    def cut(response: Any, on_poll: Callable[[], None]) -> Iterator[tuple[str, bytes]]:
+        yield next(frames(response, on_poll))
+        docker_engine.api.remove_container(name, force=True)
+
+    monkeypatch.setattr("fleet.clients.docker.frames", cut)
+    ran = Ran(client, name, "sh", "-c", "echo ready; exec sleep 957")
+    with pytest.raises(errors.OutputLostError):
+        ran.now()
+    monkeypatch.undo()
+    assert client.kill_exec(ran.handles[0]) is False
+
+
+def test_numbers_that_are_no_process_ids_are_left_out() -> None:
+    assert docker_kill.parse_pids(b"1 22\n4194304 x -3 12345678 " + b"9" * 5000) == (1, 22, 4194304)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.clients.docker_command import DockerCommandError, parse_docker_exec
+from fleet.clients.docker_command import DockerCommandError, mask_environment, parse_docker_exec
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,29 @@ def test_a_terminal_is_ignored_with_a_note(option: str) -> None:
 def test_what_cannot_run_is_refused_with_the_way_out(command: str, text: str) -> None:
     with pytest.raises(DockerCommandError, match=text):
         parse_docker_exec(command)
+
+
+@pytest.mark.parametrize(
+    ("command", "masked"),
+    [
+        ("docker exec -e TOKEN=hunter2 agent ls", "docker exec -e TOKEN=*** agent ls"),
+        ("docker exec --env TOKEN=hunter2 agent ls", "docker exec --env TOKEN=*** agent ls"),
+        ("docker exec --env=TOKEN=hun=ter2 agent ls", "docker exec --env=TOKEN=*** agent ls"),
+        ("docker exec -eTOKEN=hunter2 -u root agent ls", "docker exec -eTOKEN=*** -u root agent ls"),
+        ("docker exec -e=TOKEN=hunter2 agent ls", "docker exec -e=TOKEN=*** agent ls"),
+        (
+            "docker exec -it -e 'A=hunter2 b' -e B= agent sh -c 'a | b'",
+            "docker exec -it -e A=*** -e B=*** agent sh -c 'a | b'",
+        ),
+        ("docker exec -w -e agent ls", "docker exec -w -e agent ls"),
+        ("docker exec agent env -e A=seen", "docker exec agent env -e A=seen"),
+        ("docker  exec agent   ls", "docker  exec agent   ls"),
+        ("docker exec -e TOKEN=hunter2", "docker exec ***"),
+        ("docker exec -e 'TOKEN=hunter2 agent ls", "docker exec ***"),
+        ("docker exec -e TOKEN=hunter2 agent ls | wc", "docker exec ***"),
+        ("something else", "something else"),
+    ],
+)
+def test_values_of_the_environment_are_masked(command: str, masked: str) -> None:
+    """Where it is kept for people to read; what cannot be read is not shown at all."""
+    assert mask_environment(command) == masked

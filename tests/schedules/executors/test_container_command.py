@@ -6,10 +6,12 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from backups.archive.settings import S3Settings
+from fleet.clients.docker_socket import frames
 from schedules.executors import container_command
 from schedules.executors.base import ExecutorError, Result, Stopped
 from schedules.executors.container_command import CommandPayload, ContainerCommand, container_of
@@ -40,7 +42,7 @@ def running(engine: Engine, name: str, what: str) -> bool:
 @pytest.mark.docker
 def test_output_goes_to_the_log_by_stream(engine: Engine, toy_container: ToyContainer) -> None:
     context = context_for(toy_container())
-    script = "echo out; echo 夜班 >&2; echo $WATCHBILL_JOB_RUN_ID/$WATCHBILL_ATTEMPT/$A"
+    script = "echo out; echo 夜班 >&2; sleep 1; echo $WATCHBILL_JOB_RUN_ID/$WATCHBILL_ATTEMPT/$A"
     name = context.agent.container_name
     result = run(f"docker exec -it -e A=b -e WATCHBILL_ATTEMPT=99 {name} sh -c '{script}'", context)
     assert context.text("stdout") == "out\nrun-7/1/b\n"
@@ -48,7 +50,7 @@ def test_output_goes_to_the_log_by_stream(engine: Engine, toy_container: ToyCont
     assert "no terminal" in context.text("system")
     assert result.summary == "run-7/1/b"
     assert result.details == {"exit_code": 0}
-    assert set(context.handles[0]) == {"container", "exec_id", "token", "user"}
+    assert set(context.handles[0]) == {"container", "container_id", "exec_id", "token", "user"}
 
 
 @pytest.mark.docker
@@ -140,9 +142,68 @@ def test_reaping_ends_what_a_former_attempt_left(engine: Engine, toy_container: 
     now = context_for(name)
     ContainerCommand().reap(former.handles[0], now)
     assert not running(engine, name, "sleep 961")
+    assert now.text() == "What was still running in the container was ended.\n"
+    engine.api.stop(name, timeout=0)
     ContainerCommand().reap(former.handles[0], now)
     engine.api.remove_container(name, force=True)
     ContainerCommand().reap(former.handles[0], now)
+
+
+@pytest.mark.docker
+def test_reaping_where_nothing_is_left_is_quick_and_silent(engine: Engine, toy_container: ToyContainer) -> None:
+    context = context_for(toy_container())
+    with pytest.raises(ExecutorError):
+        run(f"docker exec {context.agent.container_name} false", context)
+    context.stop()  # a cancelled one is reaped as well
+    now = FakeContext(context.agent)
+    now.stop()
+    for _ in range(2):
+        started = time.monotonic()
+        ContainerCommand().reap(context.handles[0], now)
+        assert time.monotonic() - started < 1
+    assert not now.lines
+
+
+@pytest.mark.docker
+def test_what_can_not_be_reached_is_not_reaped(engine: Engine, toy_container: ToyContainer) -> None:
+    name = toy_container()
+    context = context_for(name)
+    run(f"docker exec {name} sh -c 'sleep 971 >/dev/null 2>&1 & echo left'", context)
+    engine.api.pause(name)
+    with pytest.raises(ExecutorError, match="is it paused") as caught:
+        ContainerCommand().reap(context.handles[0], context)
+    assert caught.value.code == "still_running"
+    engine.api.unpause(name)
+    ContainerCommand().reap(context.handles[0], context)
+    assert not running(engine, name, "sleep 971")
+
+
+@pytest.mark.docker
+def test_output_that_breaks_off_leaves_a_handle_to_reap(
+    engine: Engine, toy_container: ToyContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = toy_container()
+    context = context_for(name)
+
+    def reset(response: Any, on_poll: Any) -> Any:
+        yield next(frames(response, on_poll))
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr("fleet.clients.docker.frames", reset)
+    with pytest.raises(ExecutorError) as caught:
+        run(f"docker exec {name} sh -c 'echo ready; exec sleep 981'", context)
+    monkeypatch.setattr("fleet.clients.docker.frames", frames)
+    assert caught.value.code == "docker_unreachable"
+    assert running(engine, name, "sleep 981")
+    ContainerCommand().reap(context.handles[0], context)
+    assert not running(engine, name, "sleep 981")
+
+
+@pytest.mark.docker
+def test_values_given_by_e_are_hidden_from_the_log(engine: Engine, toy_container: ToyContainer) -> None:
+    context = context_for(toy_container())
+    run(f"docker exec -e TOKEN=hunter2 {context.agent.container_name} true", context)
+    assert context.hidden == ["hunter2"]
 
 
 @pytest.mark.docker
