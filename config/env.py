@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 # Importing it pins time-zone data to the tzdata package: before any app lists the zones of the host.
 import schedules.timing.zones  # noqa: F401
@@ -61,6 +62,11 @@ class WatchbillSettings:
 def database() -> dict[str, Any]:
     """SQLite in the data folder unless ``DATABASE_URL`` names another database."""
     config: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR}/watchbill.sqlite3")
+    if config.get("ENGINE", "").rpartition(".")[2] not in {"sqlite3", "postgresql"}:
+        raise ImproperlyConfigured(
+            "DATABASE_URL names no database that Watchbill knows. Name PostgreSQL "
+            "(postgres://user:password@127.0.0.1:5432/watchbill) or leave it out for SQLite in the data folder."
+        )
     if config["ENGINE"].endswith("sqlite3"):
         return config | {"OPTIONS": sqlite_options()}
     # Kept connections: Celery's fixup would otherwise open a session for each task (2.3 times the cost).

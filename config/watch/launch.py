@@ -80,7 +80,9 @@ def _start_redis(supervisor: Supervisor, binary: Path, data: DataFolder, env: Ma
 def _start_programs(supervisor: Supervisor, children: programs.Programs, settings: Settings, flower_port: int) -> None:
     say("Preparing the database …")
     supervisor.run(children.migrate())
-    announce.first_password(supervisor.run(children.bootstrap()))
+    made = supervisor.run(children.bootstrap())
+    announce.first_password(settings, made)
+    announce.storage_problem(made)
     say("Starting web, beat, worker and Flower …")
     web = children.web()
     for child in (web, children.beat(), children.worker(), children.flower(flower_port)):
@@ -108,6 +110,10 @@ def _values(settings: Settings, data: DataFolder, flower_port: int) -> dict[str,
 
 
 def _flower_port(settings: Settings) -> int:
+    if settings.flower_port == settings.port:
+        raise LaunchError(
+            f"PORT and FLOWER_PORT are both {settings.port}. Take another: FLOWER_PORT={settings.port + 1}"
+        )
     if settings.flower_port:
         return ports.require(settings.flower_port, variable="FLOWER_PORT")
     return ports.first_free(DEFAULT_FLOWER_PORT)

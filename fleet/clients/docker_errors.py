@@ -19,7 +19,7 @@ class ContainerMissingError(DockerError):
 
     def __init__(self, container: str, known: Iterable[str] = ()) -> None:
         """Names that are near come from ``known`` only: another tenant's containers are not ours to tell."""
-        near = difflib.get_close_matches(container, list(known), n=3)
+        near = difflib.get_close_matches(container, [name for name in known if name != container], n=3)
         hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
         super().__init__(
             f"Container '{container}' does not exist.{hint} "

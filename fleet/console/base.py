@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser
@@ -75,6 +76,8 @@ class CommandGroup(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         command: Subcommand = options["run"]
+        # What a service has to say comes in the command's own words; its log lines are for the watch's logs.
+        logging.getLogger("schedules").setLevel(logging.ERROR)
         code = answer(lambda: command.run(options, Screen()), Screen())
         if code:
             sys.exit(code)

@@ -80,6 +80,8 @@ def member_set(*, organisation: Organisation, username: str, role: str, actor: A
     user = _user_named(username)
     before = Member.objects.of(organisation).filter(user=user).first()
     member, _ = Member.objects.update_or_create(organisation=organisation, user=user, defaults={"role": role})
+    # A member signs in to the admin, which shows what the role allows and nothing of other organisations.
+    get_user_model().objects.filter(pk=user.pk, is_staff=False).update(is_staff=True)
     audit_record(
         actor=actor,
         action="member.set",
@@ -105,6 +107,8 @@ def member_remove(*, organisation: Organisation, username: str, actor: Actor) ->
         before={"user": username, "role": member.role},
     )
     member.delete()
+    if not Member.objects.filter(user=member.user).exists():
+        get_user_model().objects.filter(pk=member.user.pk, is_superuser=False).update(is_staff=False)
 
 
 @transaction.atomic(durable=True)

@@ -38,10 +38,11 @@ class StatusCheck(ABC):
 def findings() -> list[Finding]:
     """The findings of every check, in order. Never raises."""
     checks = sorted((cls() for cls in discover("status", StatusCheck)), key=lambda check: check.order)  # type: ignore[type-abstract]
-    return [_look(check) for check in checks]
+    return [looked(check) for check in checks]
 
 
-def _look(check: StatusCheck) -> Finding:
+def looked(check: StatusCheck) -> Finding:
+    """One check's finding. Never raises."""
     try:
         return check.look()
     except Exception as error:  # noqa: BLE001 - a part that can't be looked at is down, whatever the reason

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -21,7 +21,9 @@ from schedules.engine.keeper import keeper
 from schedules.engine.lifecycle import Outcome
 from schedules.engine.redaction import Redactor
 from schedules.engine.secrets import known_secrets
+from schedules.engine.storable import mapped_texts
 from schedules.executors.base import Executor, ExecutorError, Stopped
+from schedules.executors.problems import first_problem
 from schedules.executors.registry import executors
 from schedules.models import Run
 
@@ -51,7 +53,7 @@ def execute(*, run_id: int, attempt: int, token: str) -> None:
         return
     work = Attempt(run, redact=Redactor(), log_limit_bytes=settings.WATCHBILL.log_limit_bytes)
     with keeper().attending(work):
-        outcome = _perform(work)
+        outcome = _masked(work, _perform(work))
         _insist(work.runlog.close, work)
         recorded = _insist(lambda: _record(run, outcome), work)
     if not recorded:
@@ -78,6 +80,15 @@ def _claim(run_id: int, attempt: int, token: str) -> Run | None:
 
 def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _masked(work: Attempt, outcome: Outcome | Unreaped) -> Outcome | Unreaped:
+    """An outcome may quote what the work printed: it is masked as the log is."""
+    if isinstance(outcome, Unreaped) or outcome.result is None:
+        return outcome
+    summary = work.redact(outcome.result.summary)
+    details = mapped_texts(dict(outcome.result.details), work.redact)
+    return replace(outcome, result=replace(outcome.result, summary=summary, details=details))
 
 
 def _record(run: Run, outcome: Outcome | Unreaped) -> bool:
@@ -174,9 +185,7 @@ def _payload(executor: Executor[Any], work: Attempt) -> Any:
 
 
 def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "payload"
-    return f"The payload is not valid any more: {where}: {first['msg']}. Edit the schedule's payload."
+    return f"The payload is not valid any more: {first_problem(error)[1]} Edit the schedule's payload."
 
 
 def _fail(work: Attempt, code: str, message: str, *, retryable: bool) -> Outcome:

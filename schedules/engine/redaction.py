@@ -16,6 +16,7 @@ _SHAPES = re.compile(
     (?P<key>\bAKIA[0-9A-Z]{16}\b|\bwb_[0-9a-f]{8}_[\w-]{20,80}|\bsk-[\w-]{16,200}|\bgh[pousr]_\w{20,100})
     |(?P<named>(?i:password|passwd|secret|token|api[_-]?key|authorization)(?:[_-][\w-]{0,40})?["']?\s{0,5}[:=]\s{0,5}
        (?i:bearer\s{1,5}|basic\s{1,5})?["']?)(?P<value>(?!\d+\b)[^\s"',;&]{4,4096})
+    |(?P<flag>--?(?i:[a-z-]{0,30}(?:password|passwd|secret|token|api-key))\s{1,5})(?P<flagged>[^\s"'-]\S{3,4095})
     |(?P<scheme>\b(?i:bearer)\s{1,5})(?P<bearer>[\w.~+/-]{12,4096}={0,2})
     |(?P<url>://[^\s:/@]{0,128}:)(?P<password>[^\s@/]{1,256})(?=@)
     """,
@@ -45,5 +46,5 @@ class Redactor:
 
 
 def _mask(match: re.Match[str]) -> str:
-    kept = match["named"] or match["scheme"] or match["url"] or ""
+    kept = match["named"] or match["flag"] or match["scheme"] or match["url"] or ""
     return f"{kept}{MASK}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -15,10 +16,15 @@ def storable(text: str) -> str:
 
 def storable_json(value: Any) -> Any:
     """The same for every text in a JSON value, keys included."""
+    return mapped_texts(value, storable)
+
+
+def mapped_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """A JSON value with every text in it changed, keys included."""
     if isinstance(value, str):
-        return storable(value)
+        return change(value)
     if isinstance(value, dict):
-        return {storable(str(key)): storable_json(each) for key, each in value.items()}
+        return {change(str(key)): mapped_texts(each, change) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [storable_json(each) for each in value]
+        return [mapped_texts(each, change) for each in value]
     return value

@@ -20,6 +20,7 @@ from schedules.engine import lifecycle, slots
 from schedules.engine.attempt import agent_view
 from schedules.engine.clock import database_now
 from schedules.engine.planning import rule_of
+from schedules.executors.problems import first_problem
 from schedules.executors.registry import executor_of
 from schedules.models import Run, Schedule
 from schedules.names import check_name, readable_slug
@@ -200,9 +201,8 @@ def check_payload(schedule: Schedule) -> None:
             )
         executor.check_payload(payload, agent=agent_view(schedule.agent) if schedule.agent else None)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["payload", *(str(part) for part in first["loc"])])
-        raise InvalidInput(f"{where}: {first['msg'].removeprefix('Value error, ')}", field=where) from error
+        field, text = first_problem(error)
+        raise InvalidInput(text, field=field) from error
     except ValueError as error:
         raise InvalidInput(str(error), field="payload") from error
 
@@ -316,8 +316,17 @@ def _masked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name_for(organisation: Organisation, display_name: str) -> str:
-    taken = set(Schedule.objects.of(organisation).values_list("name", flat=True))
-    return readable_slug(display_name, taken)
+    schedules = Schedule.objects.of(organisation)
+    name = readable_slug(display_name, set(schedules.values_list("name", flat=True)))
+    # A name without Latin letters becomes job-1, job-2 …: that it is there already shows in the display name only.
+    same = schedules.filter(display_name=display_name).exclude(name=name).first()
+    if same is not None:
+        raise NameTaken(
+            f"{display_name!r} exists already in {organisation}: its job name is {same.name!r}. Choose another display "
+            f"name, or delete it first: manage.py job delete {same.name}",
+            field="display_name",
+        )
+    return name
 
 
 def _refuse_unknown(values: Mapping[str, Any]) -> None:

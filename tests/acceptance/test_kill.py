@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Watch
+from config.watch.ports import any_free
+from tests.processes import Watch, watching
 
 
 def create(watch: Watch, name: str, schedule: str, **payload: object) -> None:
@@ -121,6 +122,28 @@ def test_a_flushed_redis_loses_no_run(watch: Watch) -> None:
     watch.until(lambda: all(run["status"] == "success" for run in runs(watch, "one-at-a-time")), every=1)
     happened = [line[1] for line in trace(watch)]
     assert happened == ["start", "end"] * 4, "two ran at once, or one ran twice"
+
+
+def test_a_killed_redis_keeps_no_worker_from_working(tmp_path: Path) -> None:
+    """A run is at work while Redis dies and comes back: the other slot must take the next one."""
+    from tests.servers import running_redis
+
+    folder, port = tmp_path / "redis", any_free()
+    folder.mkdir()
+    with watching(tmp_path, {"REDIS_URL": f"redis://127.0.0.1:{port}/0"}) as watch:
+        with running_redis(folder, port=port) as redis:
+            watch.beat()
+            watch.worker()
+            create(watch, "long", "@manually", seconds=60)
+            create(watch, "short", "@manually")
+            watch.manage("job", "run", "long")
+            watch.until(lambda: trace(watch))
+            redis.process.kill()
+            redis.process.wait()
+        with running_redis(folder, port=port):
+            watch.manage("job", "run", "short")
+            watch.until(lambda: runs(watch, "short")[0]["status"] == "success", seconds=40, every=1)
+            assert runs(watch, "long")[0]["status"] == "running"
 
 
 def test_a_database_that_drops_its_connections_loses_no_run(watch: Watch, database_url: str) -> None:

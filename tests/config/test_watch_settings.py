@@ -73,7 +73,10 @@ def test_a_persons_own_s3_keys_never_become_the_embedded_servers() -> None:
 
 
 def test_first_password_is_shown_framed(capsys: pytest.CaptureFixture[str]) -> None:
-    first_password('{"admin": {"username": "admin", "password": "pa55"}, "organisation": "main", "agent": "demo"}')
+    first_password(
+        read({}, project=PROJECT),
+        '{"admin": {"username": "admin", "password": "pa55"}, "organisation": "main", "agent": "demo"}',
+    )
     shown = capsys.readouterr().out
     assert "|  Password     pa55" in shown
     assert "Sign in as   admin" in shown
@@ -81,7 +84,7 @@ def test_first_password_is_shown_framed(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("output", ["", '{"admin": {"username": "admin", "password": null}}'])
 def test_no_frame_when_the_admin_existed(output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    first_password(output)
+    first_password(read({}, project=PROJECT), output)
     assert capsys.readouterr().out == ""
 
 

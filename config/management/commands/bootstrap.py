@@ -10,10 +10,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from backups.status import Storage
 from fleet.actors import Actor
 from fleet.models import Agent, AuditEntry, Organisation
 from fleet.services.agents import agent_create
 from fleet.services.organisations import organisation_create, user_ensure_admin
+from monitoring.status import looked
 from schedules.services.schedules import schedule_create
 
 ORGANISATION, ADMIN, DEMO = "main", "admin", "demo"
@@ -48,6 +50,7 @@ class Command(BaseCommand):
             "admin": {"username": ADMIN, "password": password if created else None},
             "organisation": ORGANISATION,
             "agent": DEMO,
+            "storage": None if (storage := looked(Storage())).ok else storage.detail,
         }
         self.stdout.write(json.dumps(made) if options["json"] else _words(made))
 

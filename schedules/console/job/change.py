@@ -55,7 +55,7 @@ class Delete(Subcommand):
         lost = f" {active} active runs are cancelled." if active else ""
         if not screen.confirm(f"Delete {schedule.name}?{lost}", yes=options["yes"]):
             screen.say("Nothing was deleted.")
-            return Exit.FAILURE
+            return Exit.FAILURE if screen.interactive else Exit.USAGE
         schedule_delete(schedule=schedule, actor=self.actor())
         screen.say(f"Deleted {schedule.name}.{lost}")
         return Exit.DONE

@@ -27,7 +27,7 @@ class Ls(Subcommand):
         if options["json"]:
             screen.json([schedule_json(each, last.get(each.pk)) for each in schedules])
         elif schedules:
-            headers = ["NAME", "SCHEDULE", "NEXT", "LAST RUN", "AGENT"]
+            headers = ["NAME", "CALLED", "SCHEDULE", "NEXT", "LAST RUN", "AGENT"]
             screen.table(headers, [_row(each, last.get(each.pk)) for each in schedules])
         else:
             screen.say(_nothing(organisation.slug, options["query"]))
@@ -105,7 +105,7 @@ def _row(schedule: Schedule, last: Run | None) -> list[str]:
         fires = f"{clock(schedule.next_run_at, schedule.timezone)} ({distance(schedule.next_run_at)})"
     outcome = f"{state_text(last)}, {distance(last.created_at)}" if last else "never ran"
     words = timing.describe(schedule.expression, timezone=schedule.timezone)
-    return [schedule.name, words, fires, outcome, schedule.agent.slug if schedule.agent else "–"]
+    return [schedule.name, schedule.display_name, words, fires, outcome, schedule.agent.slug if schedule.agent else "–"]
 
 
 def _run_row(run: Run) -> list[str]:

@@ -39,6 +39,17 @@ class RunNow(Subcommand):
 
 def wait_for(run: Run, screen: Screen) -> int:
     """Show log and states until the run is over. Ctrl-C ends the watching, not the run."""
+    try:
+        return _watch(run, screen)
+    except KeyboardInterrupt:
+        screen.say(
+            f"{run.job_run_id} goes on. Watch it: manage.py job logs {run.schedule_name} --follow; "
+            f"end it: manage.py job cancel {run.job_run_id}"
+        )
+        raise
+
+
+def _watch(run: Run, screen: Screen) -> int:
     cursor, said = "", ""
     while True:
         # The state first: what it logged before its end is then there to read.

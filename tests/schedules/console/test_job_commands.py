@@ -57,6 +57,9 @@ def test_a_clash_shows_the_taken_name(manage: Manage) -> None:
 def test_a_chinese_name_gets_a_readable_slug(manage: Manage) -> None:
     assert create(manage, "每日备份") == "job-1"
     assert create(manage, "每周备份") == "job-2"
+    again = manage("job", "create", "--displayname", "每周备份", "--schedule", "@manually", "--executor", "test.trace")
+    assert again.code in {1, 2}
+    assert "每周备份" in manage("job", "ls").out
     assert create(manage, "备份 agent") == "agent"
 
 
@@ -160,7 +163,7 @@ def test_disable_shows_its_reason_and_enable_fires_again(manage: Manage) -> None
 def test_delete_asks_or_needs_yes(manage: Manage) -> None:
     create(manage, "gone")
     answer = manage("job", "delete", "gone")
-    assert answer.code == 1
+    assert answer.code == 2
     assert "--yes" in answer.err
     assert manage("job", "delete", "gone", "--yes").code == 0
     assert not Schedule.objects.exists()

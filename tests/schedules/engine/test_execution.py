@@ -12,7 +12,7 @@ import redis as redis_client
 from schedules.engine import admission, execution, lifecycle, slots
 from schedules.engine.clock import database_now
 from schedules.engine.planning import new_run
-from schedules.executors.base import ExecutorError
+from schedules.executors.base import ExecutorError, Result
 from schedules.models import Run, Schedule
 from tests.witness.executors.traces import Trace
 
@@ -108,6 +108,22 @@ def test_an_exception_is_recorded_and_its_secrets_are_not(
     assert (run.status, run.error_code) == ("failed", "executor_error")
     assert "ValueError" in run.error_message
     assert "hunter22" not in run.error_message
+
+
+def test_an_outcome_is_masked_as_the_log_is(
+    make_schedule: Make, published: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell(_: Any, __: Any, context: Any) -> Result:
+        context.hide(["a-secret-of-the-command"])
+        return Result(summary="password=hunter22", details={"said": ["it is a-secret-of-the-command"]})
+
+    monkeypatch.setattr(Trace, "execute", tell)
+    run = asked(make_schedule())
+    admission.admit_waiting(database_now())
+    work_off(published)
+    run.refresh_from_db()
+    assert run.result_summary == "password=[redacted]"
+    assert run.result == {"said": ["it is [redacted]"]}
 
 
 def lose(run: Run) -> None:

@@ -111,6 +111,7 @@ def test_an_empty_flush_writes_nothing(run: Run) -> None:
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
+        ("mysql --password hunter22 -h db", "mysql --password [redacted] -h db"),
         ("password=hunter22", "password=[redacted]"),
         ("Authorization: Bearer abcdefghijklmnop", "Authorization: Bearer [redacted]"),
         ('{"api_key": "abcd1234"}', '{"api_key": "[redacted]"}'),
