@@ -18,7 +18,7 @@ SYSTEM = Actor.system("tests")
 
 
 @pytest.fixture
-def fleet(transactional_db: None) -> dict[str, Any]:
+def fleet(transactional_db: None, redis_down: None) -> dict[str, Any]:
     ours, theirs = (organisation_create(slug=slug, actor=SYSTEM) for slug in ("ours", "theirs"))
     agents = {
         "agent": agent_create(organisation=ours, slug="night", container_name="night", actor=SYSTEM),
