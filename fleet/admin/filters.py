@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -18,7 +19,8 @@ class ScopedFilter(admin.SimpleListFilter):
     path = ""
 
     def rows(self, request: HttpRequest) -> Iterable[tuple[int, str]]:
-        raise NotImplementedError
+        """Primary key and name of each choice that this person may have."""
+        raise ImproperlyConfigured(f"{type(self).__name__} names no rows for {request.path}")
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
         return [(str(key), name) for key, name in self.rows(request)]

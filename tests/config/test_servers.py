@@ -32,6 +32,8 @@ def test_an_own_redis_comes_back_with_its_data(tmp_path: Path) -> None:
 def test_postgres_is_real(postgres_url: str) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE another")
+        names = connection.execute("SELECT datname FROM pg_database").fetchall()
+        assert ("another",) in names
         connection.execute("DROP DATABASE another")
 
 
