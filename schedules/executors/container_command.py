@@ -113,7 +113,7 @@ def _run(request: DockerExec, context: RunContext) -> Result:
         output.flush()
         client.close()
     context.check()
-    return _judge(code, output.last_line)
+    return _judge(code, output.last_line(first="stderr" if code else "stdout"))
 
 
 def _environment(request: DockerExec, context: RunContext) -> dict[str, str]:
@@ -154,7 +154,6 @@ class _Output:
             "stderr": make("replace"),
         }
         self._tails: dict[OutputStream, str] = {"stdout": "", "stderr": ""}
-        self._last: OutputStream = "stdout"
 
     def take(self, stream: OutputStream, data: bytes, *, final: bool = False) -> None:
         text = self._decoders[stream].decode(data, final)
@@ -162,13 +161,14 @@ class _Output:
             self._context.log(text, stream=stream)
             # Twice what is shown: the line may begin before this piece and end with blank lines.
             self._tails[stream] = (self._tails[stream] + text)[-2 * _LAST_LINE :]
-            self._last = stream if text.strip() else self._last
 
     def flush(self) -> None:
         for stream in self._decoders:
             self.take(stream, b"", final=True)
 
-    @property
-    def last_line(self) -> str:
-        lines = [line.strip() for line in self._tails[self._last].splitlines() if line.strip()]
-        return lines[-1][:_LAST_LINE] if lines else ""
+    def last_line(self, *, first: OutputStream) -> str:
+        """The last line of this stream, else of the other: the engine promises no order between the two."""
+        for tail in (self._tails[first], self._tails["stdout"], self._tails["stderr"]):
+            if lines := [line.strip() for line in tail.splitlines() if line.strip()]:
+                return lines[-1][:_LAST_LINE]
+        return ""
