@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import time
@@ -27,6 +28,7 @@ import pytest
 from fleet.clients.docker_socket import knock
 
 PROJECT = Path(__file__).parents[1]
+_PYTHON = Path(sys.executable).resolve()
 _IMAGE = "watchbill-toy"
 _PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
 #: Folders of this host that Python may need, bound read-only into a container at the same place.
@@ -163,7 +165,10 @@ def _add(
 
 
 def _s3_script() -> str:
-    return f'#!/bin/sh\nPYTHONPATH={PROJECT} exec {sys.executable} -m backups.archive.s3cli "$@"\n'
+    # The interpreter itself, not the virtual environment's link to it: the link may lead through folders that the
+    # container does not have.
+    packages = sysconfig.get_paths()["purelib"]
+    return f'#!/bin/sh\nPYTHONPATH={PROJECT}:{packages} exec {_PYTHON} -m backups.archive.s3cli "$@"\n'
 
 
 def _start(engine: Engine, name: str, **options: object) -> str:
@@ -216,7 +221,7 @@ def agent_container(docker_engine: Engine) -> Iterator[AgentContainer]:
 
 
 def _host_folders() -> list[str]:
-    wanted = [*_HOST_FOLDERS, sys.prefix, sys.base_prefix, str(PROJECT)]
+    wanted = [*_HOST_FOLDERS, sys.prefix, sys.base_prefix, str(_PYTHON.parents[1]), str(PROJECT)]
     folders = sorted({folder for folder in wanted if Path(folder).is_dir()})
     # One inside another is bound with it.
     return [f for f in folders if not any(f != other and Path(f).is_relative_to(other) for other in folders)]
