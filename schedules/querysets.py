@@ -10,7 +10,7 @@ from django.db.models import OuterRef, Q, Subquery
 
 if TYPE_CHECKING:
     from fleet.models import Organisation
-    from schedules.models import Run, Schedule, SkipSpan  # noqa: F401 - named in strings
+    from schedules.models import BlackoutCalendar, Run, Schedule, SkipSpan  # noqa: F401 - named in strings
 
 ACTIVE = ("queued", "running")
 # A run holds its slots while it runs, while it is admitted, and after its worker was lost until the next attempt
@@ -61,3 +61,8 @@ class RunQuerySet(models.QuerySet["Run"]):
 class SkipSpanQuerySet(models.QuerySet["SkipSpan"]):
     def of(self, schedule: Schedule) -> Self:
         return self.filter(schedule=schedule)
+
+
+class BlackoutQuerySet(models.QuerySet["BlackoutCalendar"]):
+    def of(self, organisation: Organisation) -> Self:
+        return self.filter(organisation=organisation)

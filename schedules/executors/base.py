@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict
 
 Stream = Literal["stdout", "stderr", "system"]
 OnLost = Literal["retry", "fail"]
+#: How a run holds its agent: beside others, alone, or alone and before others (``docs/run-lifecycle.md``).
+Hold = Literal["shared", "exclusive", "recovery"]
 
 
 class Payload(BaseModel):
@@ -133,6 +135,9 @@ class Executor(ABC, Generic[P]):
     #: Retries when the schedule names none: 0 where repeating may do harm, more where it cannot.
     default_retries: ClassVar[int] = 0
     needs_agent: ClassVar[bool] = False
+    #: ``exclusive``: nothing else runs on the agent meanwhile. ``recovery``: the same, and it goes first: it passes the
+    #: limits of organisation and schedule, and what holds the agent is cancelled after a grace.
+    hold: ClassVar[Hold] = "shared"
     payload_model: type[P]
 
     @abstractmethod

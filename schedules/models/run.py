@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from fleet.models import Agent, Organisation
+from schedules.models.backfill import Backfill
 from schedules.models.schedule import Schedule
 from schedules.querysets import RunQuerySet
 
@@ -36,12 +37,18 @@ class Run(models.Model):
         EVENT = "event", "event"
         BACKFILL = "backfill", "backfill"
 
+    class Hold(models.TextChoices):
+        SHARED = "shared", "beside other runs of its agent"
+        EXCLUSIVE = "exclusive", "its agent alone"
+        RECOVERY = "recovery", "its agent alone, before others"
+
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="runs")
     schedule = models.ForeignKey(Schedule, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
     agent = models.ForeignKey(Agent, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
     schedule_name = models.CharField(max_length=64, blank=True, help_text="Kept when the schedule is deleted.")
     job_run_id = models.CharField(max_length=80, unique=True, help_text="The idempotency key handed to every effect.")
     trigger = models.CharField(max_length=16, choices=Trigger.choices)
+    backfill = models.ForeignKey(Backfill, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
     retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries")
     requested_by = models.CharField(max_length=150, blank=True)
 
@@ -52,6 +59,12 @@ class Run(models.Model):
     timeout_seconds = models.PositiveIntegerField(default=3600)
     max_retries = models.PositiveSmallIntegerField(default=0)
     retry_delays = models.JSONField(default=list, blank=True)
+
+    hold = models.CharField(max_length=16, choices=Hold.choices, default=Hold.SHARED)
+    grace_seconds = models.PositiveIntegerField(
+        default=0, help_text="A recovery lets those that hold its agent go on for so long, then cancels them."
+    )
+    start_by = models.DateTimeField(null=True, blank=True, help_text="Skipped when it could not start until then.")
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     attempt = models.PositiveIntegerField(default=1, help_text="The attempt that runs, or comes next.")
@@ -97,6 +110,7 @@ class Run(models.Model):
                 condition=Q(trigger__in=["schedule", "manual", "retry", "event", "backfill"]),
                 name="run_trigger_known",
             ),
+            models.CheckConstraint(condition=Q(hold__in=["shared", "exclusive", "recovery"]), name="run_hold_known"),
             # At most one claim token of a run is valid, and only while it runs.
             models.CheckConstraint(condition=Q(status="running") ^ Q(claim_token=""), name="run_claimed_iff_running"),
             models.CheckConstraint(
@@ -126,6 +140,12 @@ class Run(models.Model):
                 fields=["queue", "admitted_at"],
                 condition=Q(status="queued") & ~Q(admission_token=""),
                 name="run_admitted",
+            ),
+            # serves: whom a waiting exclusive bars
+            models.Index(
+                fields=["agent", "next_attempt_at"],
+                condition=Q(status="queued", admission_token="", hold__in=["exclusive", "recovery"]),
+                name="run_exclusive_waiting",
             ),
             # serves: overlap, leases, the watcher: what is not over yet
             models.Index(

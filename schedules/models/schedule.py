@@ -1,4 +1,4 @@
-"""What should happen when: the schedule, and the spans of fires that were skipped."""
+"""What should happen when: the schedule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from fleet.models import Agent, Organisation
-from schedules.querysets import ScheduleQuerySet, SkipSpanQuerySet
+from schedules.querysets import ScheduleQuerySet
 
 NAME_RULE = r"^[a-z0-9][a-z0-9_-]*$"
 
@@ -15,8 +15,9 @@ NAME_RULE = r"^[a-z0-9][a-z0-9_-]*$"
 class Schedule(models.Model):
     """A standing order: when, what, for which agent, under which limits and policies.
 
-    ``next_run_at`` is the cursor: the nominal fire (UTC, never jittered) that is planned next; the planner alone
-    advances it, by compare-and-set on ``version``, which every edit raises.
+    Every expected fire through ``planned_through`` is covered by a run or a skip span. ``next_run_at`` is the first
+    one after it (UTC, nominal, never jittered), empty when there is none. The planner advances both by
+    compare-and-set on ``version``, which every edit raises.
     """
 
     class Kind(models.TextChoices):
@@ -30,6 +31,11 @@ class Schedule(models.Model):
         QUEUE_ONE = "queue_one", "let one run wait"
         QUEUE_ALL = "queue_all", "let every run wait"
         CANCEL_RUNNING = "cancel_running", "cancel the active run"
+
+    class After(models.TextChoices):
+        SUCCESS = "success", "when it succeeded"
+        FAILURE = "failure", "when it failed or timed out"
+        ALWAYS = "always", "however it ended"
 
     class Misfire(models.TextChoices):
         RUN_LATEST = "run_latest", "run the latest missed fire"
@@ -66,12 +72,38 @@ class Schedule(models.Model):
     catchup_seconds = models.PositiveIntegerField(
         default=900, help_text="Missed fires older than this are never made up."
     )
+    jitter_seconds = models.PositiveIntegerField(
+        default=0, help_text="Each fire is put off by up to so long, never to the next one."
+    )
+    start_within_seconds = models.PositiveIntegerField(
+        null=True, blank=True, help_text="A fire that could not start within so long is skipped; empty: it waits."
+    )
+    starts_at = models.DateTimeField(null=True, blank=True, help_text="No fire before this instant.")
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="No fire after this instant.")
+    max_runs = models.PositiveIntegerField(
+        null=True, blank=True, help_text="It ends after so many planned runs; empty: never."
+    )
+    pause_after_failures = models.PositiveIntegerField(
+        null=True, blank=True, help_text="It is paused after so many failed runs in a row; empty: never."
+    )
+    run_after = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="followers",
+        help_text="Run when a run of this schedule ends.",
+    )
+    run_after_on = models.CharField(max_length=16, choices=After.choices, default=After.SUCCESS)
     priority = models.SmallIntegerField(
         default=5,
         validators=[MinValueValidator(0), MaxValueValidator(9)],
         help_text="0 to 9; higher goes first.",
     )
-    active_from = models.DateTimeField(editable=False, help_text="Fires before this were paused, not missed.")
+    planned_through = models.DateTimeField(editable=False, help_text="Every fire until here is accounted for.")
+    planned_runs = models.PositiveIntegerField(default=0, editable=False, help_text="Fires that became runs.")
+    resumed_at = models.DateTimeField(editable=False, help_text="Failures before this do not pause it again.")
+    zone_data = models.CharField(max_length=32, blank=True, editable=False, help_text="tzdata of the next fire.")
     next_run_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_run_at = models.DateTimeField(null=True, blank=True, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)
@@ -98,6 +130,13 @@ class Schedule(models.Model):
             models.CheckConstraint(
                 condition=~Q(kind="manual") | Q(next_run_at=None), name="schedule_manual_never_fires"
             ),
+            models.CheckConstraint(
+                condition=Q(next_run_at=None) | Q(next_run_at__gt=F("planned_through")),
+                name="schedule_next_after_planned",
+            ),
+            models.CheckConstraint(
+                condition=Q(run_after_on__in=["success", "failure", "always"]), name="schedule_run_after_known"
+            ),
             models.CheckConstraint(condition=Q(max_concurrent_runs__gte=1), name="schedule_limit_at_least_one"),
             models.CheckConstraint(condition=Q(timeout_seconds__gte=1), name="schedule_timeout_at_least_one"),
             models.CheckConstraint(condition=Q(priority__range=(0, 9)), name="schedule_priority_range"),
@@ -105,6 +144,8 @@ class Schedule(models.Model):
         indexes = [
             # serves: an organisation's schedules by state and next fire (seed 004)
             models.Index(fields=["organisation", "enabled", "next_run_at"], name="schedule_org_enabled_next"),
+            # serves: whom the end of a run starts
+            models.Index(fields=["run_after"], condition=Q(run_after__isnull=False), name="schedule_followers"),
             # serves: the planner's "what is due", over all organisations
             models.Index(F("next_run_at"), condition=Q(enabled=True), name="schedule_due"),
         ]
@@ -112,35 +153,3 @@ class Schedule(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class SkipSpan(models.Model):
-    """Expected fires that became no run: from the first to the last, how many, and why."""
-
-    class Reason(models.TextChoices):
-        OVERLAP = "overlap", "an earlier run was still active"
-        MISFIRE = "misfire", "missed while the watch was down"
-        PAUSED = "paused", "the schedule was paused"
-
-    schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="skip_spans")
-    reason = models.CharField(max_length=16, choices=Reason.choices)
-    first_fire_at = models.DateTimeField()
-    last_fire_at = models.DateTimeField()
-    count = models.PositiveIntegerField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = SkipSpanQuerySet.as_manager()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["schedule", "first_fire_at"], name="skip_span_first_fire_once"),
-            models.CheckConstraint(condition=Q(count__gte=1), name="skip_span_not_empty"),
-            models.CheckConstraint(condition=Q(last_fire_at__gte=F("first_fire_at")), name="skip_span_runs_forward"),
-            models.CheckConstraint(
-                condition=Q(reason__in=["overlap", "misfire", "paused"]), name="skip_span_reason_known"
-            ),
-        ]
-        ordering = ["schedule", "-first_fire_at"]
-
-    def __str__(self) -> str:
-        return f"{self.count} x {self.reason} from {self.first_fire_at:%Y-%m-%d %H:%M:%S}"
