@@ -38,7 +38,7 @@ class Part:
 
     @property
     def recurs(self) -> bool:
-        return self.star or "/" in self.text
+        return self.star or ("/" in self.text and len(self.values) > 1)
 
 
 @dataclass(frozen=True)
