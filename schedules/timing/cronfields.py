@@ -54,12 +54,18 @@ class CronFields:
 def cron_fields(text: str, *, job_name: str) -> CronFields:
     """`text` has five fields or six, or is one of SHORTHANDS."""
     second, minute, hour, day, month, weekday = _plain_fields(SHORTHANDS.get(text, text).split(), job_name)
+    sets = expand([second, minute, hour, day, month, weekday])
     return CronFields(
-        sets=expand([second, minute, hour, day, month, weekday]),
+        sets=sets,
         any_day=is_unrestricted(day),
         any_weekday=is_unrestricted(weekday),
-        recurs_in_hour=recurs(second) or recurs(minute),
+        recurs_in_hour=_recurs(second, sets.seconds) or _recurs(minute, sets.minutes),
     )
+
+
+def _recurs(text: str, values: frozenset[int]) -> bool:
+    # "59/15" is minute 59 and nothing else: a fixed time, whatever sign it is written with.
+    return recurs(text) and len(values) > 1
 
 
 def _plain_fields(fields: list[str], job_name: str) -> list[str]:

@@ -45,6 +45,14 @@ def spans_between(zone: ZoneInfo, after: int, through: int) -> Iterator[Span]:
                 yield span
 
 
+def spans_back(zone: ZoneInfo, after: int, through: int) -> Iterator[Span]:
+    """The spans of `spans_between`, the last one first."""
+    for year in range(_year_of(through), _year_of(after) - 1, -1):
+        for span in reversed(_spans_of(zone, year)):
+            if span.start <= through and span.end > after + 1:
+                yield span
+
+
 def _year_of(second: int) -> int:
     if second < _new_year(FIRST_YEAR):
         return FIRST_YEAR
