@@ -17,6 +17,9 @@ ACTIVE = ("queued", "running")
 # has reaped what that worker left outside.
 HOLDS_SLOTS = Q(status="running") | (Q(status="queued") & (~Q(admission_token="") | ~Q(handle={})))
 
+# It needs its agent for itself.
+ALONE = Q(hold__in=["exclusive", "recovery"])
+
 
 class ScheduleQuerySet(models.QuerySet["Schedule"]):
     def of(self, organisation: Organisation) -> Self:
@@ -49,6 +52,10 @@ class RunQuerySet(models.QuerySet["Run"]):
     def waiting(self, now: datetime) -> Self:
         """Queued, its time has come, no slot yet; of organisations that are open."""
         return self.filter(status="queued", admission_token="", next_attempt_at__lte=now, organisation__is_active=True)
+
+    def with_limits(self) -> Self:
+        """With all that limits them (``slots.scopes_of``), in one statement."""
+        return self.select_related("organisation", "schedule", "backfill", "agent")
 
     def admitted(self) -> Self:
         """Holding slots with a message out, not yet claimed."""

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 
 from fleet.admin.marks import Tone, badge
 from schedules import timing
-from schedules.engine.planning import rule_of
+from schedules.engine.course import planned_rule
 from schedules.models import Run, Schedule
 
 _STATUSES: dict[str, tuple[str, Tone, str]] = {
@@ -83,7 +83,7 @@ def next_fire(schedule: Schedule, now: datetime) -> tuple[str, str]:
 
 def coming_fires(schedule: Schedule, now: datetime, count: int = 5) -> list[datetime]:
     """The next fires from the scheduler's own arithmetic. Raises ``timing.ExpressionError`` for a broken row."""
-    rule, fires, moment = rule_of(schedule), list[datetime](), now
+    rule, fires, moment = planned_rule(schedule), list[datetime](), now
     while len(fires) < count and (fire := rule.next_after(moment)) is not None:
         fires.append(fire)
         moment = fire

@@ -10,7 +10,7 @@ from fleet.console import Exit, Screen, Subcommand
 from fleet.errors import InvalidInput
 from fleet.services.agents import agent_named
 from schedules import timing
-from schedules.console.words import fires_text
+from schedules.words import fires_text
 from schedules.executors.registry import executor_of
 from schedules.services.schedules import schedule_create
 

@@ -9,7 +9,7 @@ from typing import Any
 from fleet.console import Exit, Screen, Subcommand
 from schedules.console.job.run import POLL_SECONDS, wait_for
 from schedules.console.log import show_new_lines
-from schedules.console.words import clock, fires_text, outcome_text, state_text
+from schedules.words import clock, fires_text, outcome_text, state_text
 from schedules.models import Run, Schedule
 from schedules.services.schedules import schedule_named
 

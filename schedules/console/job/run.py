@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet.console import Exit, Screen, Subcommand
 from schedules.console.log import show_new_lines
-from schedules.console.words import outcome_text, state_text
+from schedules.words import outcome_text, state_text
 from schedules.models import Run
 from schedules.services.runs import run_now
 from schedules.services.schedules import schedule_named

@@ -12,8 +12,8 @@ from django.utils import timezone
 from fleet.console import Exit, Screen, Subcommand
 from schedules import timing
 from schedules.console.job.listing import schedule_json
-from schedules.console.words import clock, fires_text, outcome_text, span, state_text
-from schedules.engine.planning import rule_of
+from schedules.words import clock, fires_text, outcome_text, span, state_text
+from schedules.engine.course import planned_rule
 from schedules.models import Run, Schedule
 from schedules.services.schedules import schedule_named
 
@@ -41,7 +41,7 @@ class Show(Subcommand):
 def _fires(schedule: Schedule) -> list[Any]:
     if not schedule.enabled:
         return []
-    rule, moment, fires = rule_of(schedule), timezone.now(), []
+    rule, moment, fires = planned_rule(schedule), timezone.now(), []
     for _ in range(SHOWN):
         following = rule.next_after(moment)
         if following is None:

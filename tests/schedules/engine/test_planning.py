@@ -19,7 +19,7 @@ START = at("2026-02-25 00:00:00")
 
 @pytest.fixture
 def hourly(make_schedule: Make) -> Schedule:
-    return make_schedule("hourly", "0 * * * *", next_run_at=at("2026-02-25 01:00:00"), active_from=START)
+    return make_schedule("hourly", "0 * * * *", next_run_at=at("2026-02-25 01:00:00"))
 
 
 def fires(schedule: Schedule) -> list[str]:
@@ -99,7 +99,7 @@ def test_a_short_outage_runs_the_fire_it_missed(hourly: Schedule) -> None:
 
 
 def test_a_week_off_is_one_row_however_many_fires(make_schedule: Make) -> None:
-    minutely = make_schedule("minutely", "* * * * *", next_run_at=START, active_from=START)
+    minutely = make_schedule("minutely", "* * * * *", next_run_at=START)
     now = START + timedelta(days=7, seconds=1)
     while Schedule.objects.due(now).exists():
         plan_due(now)
@@ -122,7 +122,7 @@ def test_fires_while_it_was_off_are_paused_not_missed(hourly: Schedule) -> None:
 def test_overlap_skip_and_queue(make_schedule: Make) -> None:
     plans = {}
     for policy in ("skip", "queue_one", "queue_all"):
-        plans[policy] = make_schedule(policy, "*/10 * * * * *", overlap=policy, next_run_at=START, active_from=START)
+        plans[policy] = make_schedule(policy, "*/10 * * * * *", overlap=policy, next_run_at=START)
     for seconds in (0, 10, 20):
         plan_due(START + timedelta(seconds=seconds))
     assert [len(fires(plans[policy])) for policy in ("skip", "queue_one", "queue_all")] == [1, 2, 3]
@@ -171,7 +171,7 @@ def test_an_interval_counts_from_its_anchor_whenever_beat_looks(make_schedule: M
         "@every 90s",
         overlap="queue_all",
         anchor_at=START,
-        active_from=START,
+       
         next_run_at=START + timedelta(seconds=90),
     )
     for late in (91, 200, 275):
@@ -181,7 +181,7 @@ def test_an_interval_counts_from_its_anchor_whenever_beat_looks(make_schedule: M
 
 @pytest.mark.parametrize("missed", [999, 1000, 1001, 2000])
 def test_the_latest_missed_fire_runs_wherever_a_step_ends(make_schedule: Make, missed: int) -> None:
-    make_schedule("minutely", "* * * * *", next_run_at=START, active_from=START)
+    make_schedule("minutely", "* * * * *", next_run_at=START)
     now = START + timedelta(minutes=missed - 1, seconds=45)
     while Schedule.objects.due(now).exists():
         plan_due(now)
@@ -193,7 +193,7 @@ def test_a_replaced_waiting_run_frees_its_slots_at_once(make_schedule: Make, red
     from schedules.engine import admission, slots
 
     slots.rebuild()
-    make_schedule("replaced", "*/10 * * * * *", overlap="cancel_running", next_run_at=START, active_from=START)
+    make_schedule("replaced", "*/10 * * * * *", overlap="cancel_running", next_run_at=START)
     plan_due(START)
     admission.admit_waiting(START + timedelta(seconds=1))
     assert slots.held()
@@ -202,9 +202,9 @@ def test_a_replaced_waiting_run_frees_its_slots_at_once(make_schedule: Make, red
 
 
 def test_schedules_that_catch_up_leave_the_others_their_turn(make_schedule: Make) -> None:
-    late = make_schedule("late", "* * * * *", next_run_at=START, active_from=START)
+    late = make_schedule("late", "* * * * *", next_run_at=START)
     now = START + timedelta(days=3)
-    fresh = make_schedule("fresh", "* * * * *", next_run_at=now, active_from=START)
+    fresh = make_schedule("fresh", "* * * * *", next_run_at=now)
     plan_due(now, limit=1, latest_first=True)
     assert Run.objects.filter(schedule=fresh).exists()
     assert not Run.objects.filter(schedule=late).exists()

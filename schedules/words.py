@@ -1,4 +1,4 @@
-"""Words for the terminal: times, distances, states."""
+"""Times, distances and states in words, for the terminal and for answers."""
 
 from __future__ import annotations
 
