@@ -1,5 +1,6 @@
 """The scheduler's arithmetic of time: texts to rules, rules to fires. It knows no Django and no Celery."""
 
+from schedules.timing.bounds import within
 from schedules.timing.describing import Language, describe
 from schedules.timing.errors import ExpressionError
 from schedules.timing.parsing import interval_rule, once_rule, parse, validate
@@ -17,5 +18,6 @@ __all__ = [
     "once_rule",
     "parse",
     "validate",
+    "within",
     "zone_data_version",
 ]

@@ -34,9 +34,12 @@ class Rule(ABC):
     the two again gives an equal rule (an interval needs its anchor, `~` its job's name too).
     """
 
-    kind: ClassVar[Kind]
     expression: str
     timezone: str
+
+    @property
+    @abstractmethod
+    def kind(self) -> Kind: ...
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first fire strictly later than `moment`, in UTC; None when there is none any more."""
@@ -74,7 +77,7 @@ class Rule(ABC):
 class ManualRule(Rule):
     """Never fires by itself."""
 
-    kind = "manual"
+    kind: ClassVar[Kind] = "manual"
 
     def _next(self, moment: datetime) -> datetime | None:
         del moment
@@ -93,7 +96,7 @@ class ManualRule(Rule):
 class OnceRule(Rule):
     """Fires at one instant."""
 
-    kind = "once"
+    kind: ClassVar[Kind] = "once"
     run_at: datetime
 
     def _next(self, moment: datetime) -> datetime | None:
@@ -110,7 +113,7 @@ class OnceRule(Rule):
 class IntervalRule(Rule):
     """Fires at anchor + k × seconds, k = 0, 1, 2, …: elapsed time, whatever the clocks on the wall do."""
 
-    kind = "interval"
+    kind: ClassVar[Kind] = "interval"
     seconds: int
     anchor: datetime
 
@@ -154,7 +157,7 @@ class CronRule(Rule):
     recurs within the hour or in every hour (`repeats`).
     """
 
-    kind = "cron"
+    kind: ClassVar[Kind] = "cron"
     times: LocalTimes = field(hash=False, repr=False)
     catches_up: bool
     repeats: bool
