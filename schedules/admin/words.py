@@ -50,8 +50,10 @@ def distance(moment: datetime, now: datetime) -> str:
     return f"in {span(seconds)}" if seconds >= 0 else f"{span(seconds)} ago"
 
 
-def clock(moment: datetime, zone: str = "UTC") -> str:
+def clock(moment: datetime | None, zone: str = "UTC") -> str:
     """``Sat 21 Nov 02:00 Asia/Shanghai``, with seconds when there are any; a zone that is no zone reads UTC."""
+    if moment is None:
+        return "–"
     try:
         local, name = moment.astimezone(timing.check_timezone(zone)), zone
     except timing.ExpressionError:

@@ -26,17 +26,21 @@ class Bar:
     recovery: bool
 
 
+def _turn(run: Run) -> tuple[datetime, int]:
+    assert run.next_attempt_at is not None  # noqa: S101 - a queued run has a time (run_queued_has_time)
+    return run.next_attempt_at, run.pk
+
+
 class Bars:
     """Whom the waiting exclusives bar, as the database says at one instant."""
 
     def __init__(self, now: datetime) -> None:
         self._of_agent: dict[int, Bar] = {}
         waiting = Run.objects.waiting(now).filter(ALONE, agent__isnull=False)
-        for agent_id, since, pk, hold in waiting.values_list("agent_id", "next_attempt_at", "pk", "hold"):
-            bar = self._of_agent.get(agent_id)
-            first = min((since, pk), bar.first) if bar else (since, pk)
-            recovery = hold == Run.Hold.RECOVERY or (bar is not None and bar.recovery)
-            self._of_agent[agent_id] = Bar(first=first, recovery=recovery)
+        for run in waiting.only("agent_id", "next_attempt_at", "hold").order_by("next_attempt_at", "pk"):
+            bar = self._of_agent.get(run.agent_id or 0)
+            recovery = run.hold == Run.Hold.RECOVERY or (bar is not None and bar.recovery)
+            self._of_agent[run.agent_id or 0] = Bar(first=bar.first if bar else _turn(run), recovery=recovery)
 
     def stop(self, run: Run) -> bool:
         """Whether this run has to let another one go first.
@@ -49,7 +53,7 @@ class Bars:
             return False
         if bar.recovery:
             return True
-        return run.hold == Run.Hold.SHARED and (run.next_attempt_at, run.pk) > bar.first
+        return run.hold == Run.Hold.SHARED and _turn(run) > bar.first
 
 
 def make_way(recovery: Run, now: datetime) -> None:
@@ -58,8 +62,7 @@ def make_way(recovery: Run, now: datetime) -> None:
     What was not claimed yet waits again; what runs is cancelled. Another recovery is left alone: two of them would
     cancel each other for ever.
     """
-    assert recovery.next_attempt_at is not None  # noqa: S101 - a queued run has a time (run_queued_has_time)
-    if now < recovery.next_attempt_at + timedelta(seconds=recovery.grace_seconds):
+    if now < _turn(recovery)[0] + timedelta(seconds=recovery.grace_seconds):
         return
     holders = Run.objects.holding_slots().filter(agent=recovery.agent_id).exclude(hold=Run.Hold.RECOVERY)
     for holder in holders.filter(cancel_requested_at=None).with_limits():

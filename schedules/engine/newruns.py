@@ -26,7 +26,7 @@ def new_run(schedule: Schedule, now: datetime) -> Run:
     retries = schedule.max_retries
     if retries is None:
         retries = executor.default_retries if executor else 0
-    hold = executor.hold if executor else Run.Hold.SHARED
+    hold = Run.Hold(executor.hold) if executor else Run.Hold.SHARED
     return Run(
         organisation_id=schedule.organisation_id,
         schedule=schedule,

@@ -86,7 +86,9 @@ def _miscounted(
     spans: Sequence[SkipSpan], fires: Sequence[datetime], after: datetime, through: datetime
 ) -> list[datetime]:
     """Spans that lie wholly in the window and count something else than the fires they cover."""
-    whole = [span for span in spans if span.first_fire_at > after and span.last_fire_at and span.last_fire_at <= through]
+    whole = [
+        span for span in spans if span.first_fire_at > after and span.last_fire_at and span.last_fire_at <= through
+    ]
     return [span.first_fire_at for span in whole if span.count != sum(_covers(span, fire) for fire in fires)]
 
 
@@ -121,9 +123,7 @@ def fire_after(schedule: Schedule, moment: datetime) -> datetime | None:
 
 
 def _runs(schedule: Schedule, after: datetime, through: datetime) -> QuerySet[Run]:
-    return Run.objects.filter(
-        schedule=schedule, trigger=Run.Trigger.SCHEDULE, fire_at__gt=after, fire_at__lte=through
-    )
+    return Run.objects.filter(schedule=schedule, trigger=Run.Trigger.SCHEDULE, fire_at__gt=after, fire_at__lte=through)
 
 
 def _spans(schedule: Schedule, after: datetime, through: datetime) -> QuerySet[SkipSpan]:
@@ -138,9 +138,7 @@ def _of_run(run: Run) -> Entry:
 
 def _of_span(schedule: Schedule, span: SkipSpan, through: datetime) -> Entry:
     if span.last_fire_at is not None and span.count is not None:
-        return Entry(
-            first=span.first_fire_at, last=span.last_fire_at, count=span.count, reason=span.reason, span=span
-        )
+        return Entry(first=span.first_fire_at, last=span.last_fire_at, count=span.count, reason=span.reason, span=span)
     rule, before = expected_rule(schedule), span.first_fire_at - _MOMENT
     last = rule.last(before, through) or span.first_fire_at
     return Entry(first=span.first_fire_at, last=last, count=rule.count(before, through), reason=span.reason, span=span)

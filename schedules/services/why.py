@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -49,7 +49,7 @@ def _why_now(schedule: Schedule, now: datetime) -> Answer:
     details = [_line(schedule, entry) for entry in entries]
     head = _standing(schedule, now)
     active = Run.objects.active().filter(schedule=schedule).with_limits().order_by("created_at")[:LAST]
-    return Answer(reason=head.reason, headline=head.headline, details=[*head.details, *_waits(active, now), *details])
+    return Answer(reason=head.reason, headline=head.headline, details=[*head.details, *_waits(active), *details])
 
 
 def _standing(schedule: Schedule, now: datetime) -> Answer:
@@ -130,7 +130,9 @@ def _not_expected(
         entry = entry_of(schedule, after) if after <= now else None
         details.append(_line(schedule, entry) if entry else f"The next one: {clock(after, zone)}.")
     return Answer(
-        reason="not_expected", headline=f"No fire of {schedule.name} was expected at {clock(at, zone)}.", details=details
+        reason="not_expected",
+        headline=f"No fire of {schedule.name} was expected at {clock(at, zone)}.",
+        details=details,
     )
 
 
@@ -141,7 +143,7 @@ def _became(schedule: Schedule, entry: Entry, fire: datetime) -> Answer:
         for run in Run.objects.filter(schedule=schedule, fire_at=fire, trigger=Run.Trigger.BACKFILL)
     ]
     if entry.run:
-        details = [*_run_story(entry.run), *_waits([entry.run], fire), *backfills]
+        details = [*_run_story(entry.run), *_waits([entry.run]), *backfills]
         text = f"The fire of {when} became the run {entry.run.job_run_id}: {state_text(entry.run)}."
         return Answer(reason=entry.reason, headline=text, details=details, fire=fire, run=entry.run)
     assert entry.span is not None  # noqa: S101 - an entry is a run or a span
@@ -182,10 +184,9 @@ def _overlapping(schedule: Schedule, fire: datetime) -> Iterator[str]:
     yield f"Its policy for overlap: {schedule.get_overlap_display()}."
 
 
-def _waits(runs: object, now: datetime) -> Iterator[str]:
+def _waits(runs: Iterable[Run]) -> Iterator[str]:
     """For each waiting run, who holds what it waits for."""
-    del now
-    for run in runs:  # type: ignore[attr-defined]
+    for run in runs:
         if run.status == Run.Status.QUEUED and not run.admission_token:
             yield f"{run.job_run_id}: {state_text(run)}."
             yield from _holders(run)

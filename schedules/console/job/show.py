@@ -12,10 +12,10 @@ from django.utils import timezone
 from fleet.console import Exit, Screen, Subcommand
 from schedules import timing
 from schedules.console.job.listing import schedule_json
-from schedules.words import clock, fires_text, outcome_text, span, state_text
 from schedules.engine.course import planned_rule
 from schedules.models import Run, Schedule
 from schedules.services.schedules import schedule_named
+from schedules.words import clock, fires_text, outcome_text, span, state_text
 
 SHOWN = 5
 

@@ -171,7 +171,6 @@ def test_an_interval_counts_from_its_anchor_whenever_beat_looks(make_schedule: M
         "@every 90s",
         overlap="queue_all",
         anchor_at=START,
-       
         next_run_at=START + timedelta(seconds=90),
     )
     for late in (91, 200, 275):
