@@ -3,6 +3,7 @@
 from schedules.timing.bounds import within
 from schedules.timing.describing import Language, describe
 from schedules.timing.errors import ExpressionError
+from schedules.timing.jitter import jittered
 from schedules.timing.parsing import interval_rule, once_rule, parse, validate
 from schedules.timing.rules import Kind, Rule
 from schedules.timing.zones import check_timezone, zone_data_version
@@ -15,6 +16,7 @@ __all__ = [
     "check_timezone",
     "describe",
     "interval_rule",
+    "jittered",
     "once_rule",
     "parse",
     "validate",
