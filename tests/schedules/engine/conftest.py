@@ -11,6 +11,7 @@ import pytest
 from fleet.actors import Actor
 from fleet.models import Organisation
 from schedules.models import Schedule
+from tests.schedules.engine.time_travel import Clock
 
 ACTOR = Actor.system("test")
 
@@ -47,6 +48,11 @@ def make_schedule(organisation: Organisation) -> Callable[..., Schedule]:
         return schedule
 
     return make
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
 
 
 @pytest.fixture
