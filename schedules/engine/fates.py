@@ -49,7 +49,9 @@ class _StepFull(Exception):
 
 def plan_one(schedule: Schedule, *, calendars: Sequence[timing.Blackouts], active: int, now: datetime) -> Plan:
     """Decide. ``active``: how many of its scheduled runs are not over. Raises ``timing.ExpressionError``."""
-    through = max(now, schedule.planned_through)
+    # What lies behind the end date is covered by the open span that begins there.
+    last = min(now, schedule.ends_at) if schedule.ends_at else now
+    through = max(last, schedule.planned_through)
     walk = _Walk(schedule, active)
     try:
         walk.go(calendars, now, through)
