@@ -130,12 +130,12 @@ def _may_run(run: Run, now: datetime) -> bool:
 
 
 def _take_slots(run: Run, room: _Room, now: datetime) -> bool:
-    scopes = slots.scopes_of(run)
+    holder = slots.holder_of(run)
     try:
-        full = slots.acquire(run.pk, run.attempt, scopes)
+        full = slots.acquire(holder)
     except slots.SlotsNotReady:
         slots.rebuild()
-        full = slots.acquire(run.pk, run.attempt, scopes)
+        full = slots.acquire(holder)
     if full is not None:
         room.full.add(full)
         if run.hold == Run.Hold.RECOVERY:
@@ -148,7 +148,7 @@ def _take_slots(run: Run, room: _Room, now: datetime) -> bool:
 def _give_back_unless_held(run: Run) -> None:
     """Somebody else was first. When that was another admission of the same run, the slot is its own."""
     if not Run.objects.holding_slots().filter(pk=run.pk, attempt=run.attempt).exists():
-        slots.release(run.pk, run.attempt, slots.scopes_of(run))
+        slots.release(slots.holder_of(run))
 
 
 def _publish(runs: Sequence[Run]) -> None:

@@ -110,7 +110,7 @@ def _record(run: Run, outcome: Outcome | Unreaped) -> bool:
 def _hold_slots(run: Run) -> bool:
     """Take the slots once more: after a flushed Redis they may be gone. Without them the run goes back."""
     try:
-        full = slots.acquire(run.pk, run.attempt, slots.scopes_of(run))
+        full = slots.acquire(slots.holder_of(run))
         cause = f"{full.name} is at its limit of {full.limit}" if full else ""
     except slots.SlotsNotReady:
         cause = "the slots are being rebuilt"
@@ -244,7 +244,7 @@ def _pause_if_failing(run: Run, outcome: Outcome) -> None:
 def _let_next_in(run: Run, attempt: int) -> None:
     """After the commit: free the slots, then look for waiters. What fails here, the sweep of the beat does."""
     try:
-        slots.release(run.pk, attempt, slots.scopes_of(run))
+        slots.release(replace(slots.holder_of(run), attempt=attempt))
         now = database_now()
         if Run.objects.waiting(now).exists():
             admission.admit_waiting(now)

@@ -1,4 +1,4 @@
-"""Semaphores on Redis: a scope's slots are a plain set of ``run:attempt``, without expiry.
+"""Semaphores on Redis: a scope's slots are a plain set of ``job_run_id:attempt``, without expiry.
 
 The run's lease is the only lease: a slot goes when the database says that its run no longer holds it. The attempt is
 part of it, so that a release that comes late never frees the slot of the next attempt.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,26 +34,39 @@ PREFIX = "watchbill:"
 EPOCH_KEY = f"{PREFIX}epoch"
 SLOTS_PATTERN = f"{PREFIX}slots:*"
 
-# All scopes or none, in one call; the slot of the run's former attempt, which a lost one still holds, becomes this
-# one's. ARGV: the two members, how many of the scopes are joined, their limits; the scopes behind them have to be
-# empty. Returns -1 on a wrong epoch, 0 when taken, else the number of the full scope.
+# Each run gets a slot in all of its scopes or in none, one after the other, in one call. The slot of the run's former
+# attempt, which a lost one still holds, becomes this one's. KEYS: the epoch, then every scope there is. ARGV, for each
+# run: its two members, how many scopes it joins, for each of them its place in KEYS and its limit, how many scopes
+# have to be empty, and their places. Returns nil on a wrong epoch; else, for each run, 0 or the place of what is full.
 ACQUIRE = """
 local epoch = redis.call('GET', KEYS[1])
-if not epoch or not string.find(redis.call('INFO', 'server'), 'run_id:' .. epoch, 1, true) then return -1 end
-local joined = tonumber(ARGV[3])
-for i = 1, joined do
-  local key, limit = KEYS[i + 1], tonumber(ARGV[i + 3])
-  local own = redis.call('SISMEMBER', key, ARGV[1]) + redis.call('SISMEMBER', key, ARGV[2])
-  if own == 0 and limit >= 0 and redis.call('SCARD', key) >= limit then return i end
+if not epoch or not string.find(redis.call('INFO', 'server'), 'run_id:' .. epoch, 1, true) then return false end
+local answers, at = {}, 1
+while at <= #ARGV do
+  local member, former, joined = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local scopes, after, full = at + 3, at + 3 + 2 * joined, 0
+  for i = scopes, after - 2, 2 do
+    local key, limit = KEYS[tonumber(ARGV[i])], tonumber(ARGV[i + 1])
+    if limit >= 0 and redis.call('SCARD', key) >= limit
+      and redis.call('SISMEMBER', key, member) + redis.call('SISMEMBER', key, former) == 0 then
+      full = tonumber(ARGV[i])
+      break
+    end
+  end
+  local empty = tonumber(ARGV[after])
+  for i = after + 1, after + empty do
+    if full == 0 and redis.call('EXISTS', KEYS[tonumber(ARGV[i])]) == 1 then full = tonumber(ARGV[i]) end
+  end
+  if full == 0 then
+    for i = scopes, after - 2, 2 do
+      redis.call('SREM', KEYS[tonumber(ARGV[i])], former)
+      redis.call('SADD', KEYS[tonumber(ARGV[i])], member)
+    end
+  end
+  answers[#answers + 1] = full
+  at = after + 1 + empty
 end
-for i = joined + 1, #KEYS - 1 do
-  if redis.call('SCARD', KEYS[i + 1]) > 0 then return i end
-end
-for i = 1, joined do
-  redis.call('SREM', KEYS[i + 1], ARGV[2])
-  redis.call('SADD', KEYS[i + 1], ARGV[1])
-end
-return 0
+return answers
 """
 ACQUIRE_SHA = hashlib.sha1(ACQUIRE.encode(), usedforsecurity=False).hexdigest()
 
@@ -108,54 +121,93 @@ def _agent_scopes(run: Run) -> list[Scope]:
     ]
 
 
-def member_of(run: Run) -> str:
-    """What stands in the sets for a run's present attempt."""
-    return f"{run.pk}:{run.attempt}"
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """An attempt of a run, and the scopes it stands in. The run's key is known before its row is there."""
+
+    key: str
+    attempt: int
+    scopes: Sequence[Scope]
+
+    @property
+    def member(self) -> str:
+        return f"{self.key}:{self.attempt}"
+
+    @property
+    def former(self) -> str:
+        return f"{self.key}:{self.attempt - 1}"
+
+
+def holder_of(run: Run) -> Holder:
+    """A run's present attempt with the limits in force now."""
+    return Holder(key=run.job_run_id, attempt=run.attempt, scopes=scopes_of(run))
 
 
 def places_of(run: Run) -> list[tuple[Scope, str]]:
     """The scopes in which a run that holds its slots stands, and as what."""
-    return [(scope, member_of(run)) for scope in scopes_of(run) if scope.joins]
+    holder = holder_of(run)
+    return [(scope, holder.member) for scope in holder.scopes if scope.joins]
 
 
-def acquire(run_id: int, attempt: int, scopes: list[Scope]) -> Scope | None:
-    """Take a slot in every scope, or none. Idempotent. Returns the scope that is full, None when taken.
+def acquire(holder: Holder) -> Scope | None:
+    """As :func:`acquire_each`, for one."""
+    return acquire_each([holder])[0]
+
+
+def acquire_each(holders: Sequence[Holder]) -> list[Scope | None]:
+    """Take, for each in this order, a slot in every scope or none. Idempotent. Says what is full, None when taken.
 
     Raises :class:`SlotsNotReady` before a rebuild, ``RedisError`` when Redis can't be reached.
     """
-    keys = [EPOCH_KEY, *(scope.key for scope in scopes)]
-    members = [f"{run_id}:{attempt}", f"{run_id}:{attempt - 1}"]
-    limits = [scope.limit for scope in scopes if scope.joins]
-    values = [*keys, *members, str(len(limits)), *("-1" if limit is None else str(limit) for limit in limits)]
+    scopes: dict[str, int] = {}
+    values: list[str] = []
+    for holder in holders:
+        joined = [scope for scope in holder.scopes if scope.joins]
+        others = [scope for scope in holder.scopes if not scope.joins]
+        values += [holder.member, holder.former, str(len(joined))]
+        for scope in joined:
+            values += [_place(scopes, scope), "-1" if scope.limit is None else str(scope.limit)]
+        values += [str(len(others)), *(_place(scopes, scope) for scope in others)]
+    keys = [EPOCH_KEY, *scopes]
     redis = client()
     try:
-        answer = int(redis.evalsha(ACQUIRE_SHA, len(keys), *values))
+        answers = redis.evalsha(ACQUIRE_SHA, len(keys), *keys, *values)
     except NoScriptError:
-        answer = int(redis.eval(ACQUIRE, len(keys), *values))
-    if answer < 0:
+        answers = redis.eval(ACQUIRE, len(keys), *keys, *values)
+    if answers is None:
         raise SlotsNotReady
-    return scopes[answer - 1] if answer else None
+    return [_full(holder, keys, place) for holder, place in zip(holders, answers, strict=True)]
 
 
-def release(run_id: int, attempt: int, scopes: Iterable[Scope]) -> None:
-    """Give the slots of this attempt and of the one before back, never those of a later one. Idempotent.
+def _place(scopes: dict[str, int], scope: Scope) -> str:
+    """Where the scope's key stands among the script's KEYS, behind the epoch."""
+    return str(scopes.setdefault(scope.key, len(scopes) + 2))
 
-    Only after the database says that the run no longer holds them.
+
+def _full(holder: Holder, keys: Sequence[str], place: int) -> Scope | None:
+    return next(scope for scope in holder.scopes if scope.key == keys[place - 1]) if place else None
+
+
+def release(*holders: Holder) -> None:
+    """Give the slots of these attempts and of the ones before back, never those of later ones. Idempotent.
+
+    Only after the database says that the runs no longer hold them.
     """
     pipeline = client().pipeline(transaction=False)
-    for scope in scopes:
-        pipeline.srem(scope.key, f"{run_id}:{attempt}", f"{run_id}:{attempt - 1}")
+    for holder in holders:
+        for scope in holder.scopes:
+            if scope.joins:
+                pipeline.srem(scope.key, holder.member, holder.former)
     pipeline.execute()
 
 
 def release_after_commit(runs: Iterable[Run]) -> None:
     """Free the slots of runs that the present transaction ended. When Redis is away, the sweep of the beat does it."""
-    held = [(run.pk, run.attempt, scopes_of(run)) for run in runs]
+    held = [holder_of(run) for run in runs]
 
     def free() -> None:
         try:
-            for run_id, attempt, scopes in held:
-                release(run_id, attempt, scopes)
+            release(*held)
         except RedisError as error:
             logger.warning("the sweep frees the slots: %s", error)
 
@@ -242,14 +294,16 @@ def drop(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 __all__ = (
+    "Holder",
     "RedisError",
     "Scope",
     "SlotsNotReady",
     "acquire",
+    "acquire_each",
     "drop",
     "held",
+    "holder_of",
     "is_ready",
-    "member_of",
     "places_of",
     "put",
     "rebuild",

@@ -189,7 +189,7 @@ def test_what_can_not_be_reaped_bars_the_next_attempt_and_keeps_the_slot(
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("queued", "not_reaped")
     assert run.handle
-    assert next(iter(slots.held().values())) == {f"{run.pk}:2"}
+    assert next(iter(slots.held().values())) == {f"{run.job_run_id}:2"}
     assert happened(trace) == []
     Run.objects.filter(pk=run.pk).update(next_attempt_at=database_now())
     admission.admit_waiting(database_now())

