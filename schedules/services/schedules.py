@@ -43,6 +43,14 @@ FIELDS = (
     "misfire",
     "catchup_seconds",
     "priority",
+    "jitter_seconds",
+    "start_within_seconds",
+    "starts_at",
+    "ends_at",
+    "max_runs",
+    "pause_after_failures",
+    "run_after",
+    "run_after_on",
 )
 _TIMING = {"expression", "timezone", "name"}
 LONGEST_TIMEOUT = timedelta(days=7)
@@ -56,6 +64,15 @@ def schedule_create(
 
     Raises :class:`InvalidInput` or :class:`NameTaken`, each naming the field.
     """
+    return create_in_transaction(
+        organisation=organisation, actor=actor, display_name=display_name, enabled=enabled, **values
+    )
+
+
+def create_in_transaction(
+    *, organisation: Organisation, actor: Actor, display_name: str = "", enabled: bool = True, **values: Any
+) -> Schedule:
+    """:func:`schedule_create` inside the caller's transaction."""
     _refuse_unknown(values)
     name = values.pop("name", "") or _name_for(organisation, display_name)
     now = database_now().replace(microsecond=0)
@@ -66,7 +83,8 @@ def schedule_create(
         enabled=enabled,
         created_by=actor.label,
         anchor_at=now,
-        active_from=now,
+        planned_through=now,
+        resumed_at=now,
         **values,
     )
     _check(schedule)
@@ -85,6 +103,11 @@ def schedule_create(
 @transaction.atomic(durable=True)
 def schedule_update(*, schedule: Schedule, actor: Actor, **changes: Any) -> Schedule:
     """Change fields; a new expression, zone or name replans the future and leaves the past alone."""
+    return update_in_transaction(schedule=schedule, actor=actor, **changes)
+
+
+def update_in_transaction(*, schedule: Schedule, actor: Actor, **changes: Any) -> Schedule:
+    """:func:`schedule_update` inside the caller's transaction."""
     _refuse_unknown(changes)
     row = _locked(schedule)
     before = field_values(row, FIELDS)
@@ -112,15 +135,20 @@ def schedule_update(*, schedule: Schedule, actor: Actor, **changes: Any) -> Sche
 @transaction.atomic(durable=True)
 def schedule_enable(*, schedule: Schedule, actor: Actor) -> Schedule:
     """Let it fire again. Fires that passed while it was off count as paused, not as missed."""
+    return enable_in_transaction(schedule=schedule, actor=actor)
+
+
+def enable_in_transaction(*, schedule: Schedule, actor: Actor) -> Schedule:
+    """:func:`schedule_enable` inside the caller's transaction."""
     row = _locked(schedule)
     if row.enabled:
         return row
     now = database_now()
-    row.enabled, row.paused_reason, row.active_from = True, "", now
+    row.enabled, row.paused_reason, row.resumed_at = True, "", now
     row.version += 1
     if row.next_run_at is None:
         row.next_run_at = rule_of(row).next_after(now)
-    row.save(update_fields=["enabled", "paused_reason", "active_from", "version", "next_run_at", "updated_at"])
+    row.save(update_fields=["enabled", "paused_reason", "resumed_at", "version", "next_run_at", "updated_at"])
     audit_record(
         actor=actor,
         action="schedule.enable",
@@ -134,6 +162,11 @@ def schedule_enable(*, schedule: Schedule, actor: Actor) -> Schedule:
 @transaction.atomic(durable=True)
 def schedule_disable(*, schedule: Schedule, actor: Actor, reason: str = "") -> Schedule:
     """Stop it from firing. Runs that wait or run go on; its cursor stays, so that enabling can account for it."""
+    return disable_in_transaction(schedule=schedule, actor=actor, reason=reason)
+
+
+def disable_in_transaction(*, schedule: Schedule, actor: Actor, reason: str = "") -> Schedule:
+    """:func:`schedule_disable` inside the caller's transaction."""
     _check_length("paused_reason", reason)
     row = _locked(schedule)
     if not row.enabled:
@@ -154,6 +187,11 @@ def schedule_disable(*, schedule: Schedule, actor: Actor, reason: str = "") -> S
 @transaction.atomic(durable=True)
 def schedule_delete(*, schedule: Schedule, actor: Actor) -> int:
     """Delete a schedule. Its runs and their logs stay; those that are not over are cancelled: returns how many."""
+    return delete_in_transaction(schedule=schedule, actor=actor)
+
+
+def delete_in_transaction(*, schedule: Schedule, actor: Actor) -> int:
+    """:func:`schedule_delete` inside the caller's transaction."""
     row = _locked(schedule)
     now = database_now()
     cause = "its schedule was deleted"
