@@ -45,16 +45,27 @@ def spans_between(zone: ZoneInfo, after: int, through: int) -> Iterator[Span]:
                 yield span
 
 
-def _year_of(second: int) -> int:
-    if second < _new_year(FIRST_YEAR):
-        return FIRST_YEAR
-    if second >= _new_year(LAST_YEAR):
-        return LAST_YEAR
-    return (EPOCH + timedelta(seconds=second)).year
+def spans_back(zone: ZoneInfo, after: int, through: int) -> Iterator[Span]:
+    """The spans of `spans_between`, the last one first."""
+    for year in range(_year_of(through), _year_of(after) - 1, -1):
+        for span in reversed(_spans_of(zone, year)):
+            if span.start <= through and span.end > after + 1:
+                yield span
 
 
 def _new_year(year: int) -> int:
     return seconds_of(datetime(year, 1, 1, tzinfo=UTC))
+
+
+_FIRST_SECOND, _LAST_NEW_YEAR = _new_year(FIRST_YEAR), _new_year(LAST_YEAR)
+
+
+def _year_of(second: int) -> int:
+    if second < _FIRST_SECOND:
+        return FIRST_YEAR
+    if second >= _LAST_NEW_YEAR:
+        return LAST_YEAR
+    return (EPOCH + timedelta(seconds=second)).year
 
 
 @lru_cache(maxsize=8192)
