@@ -50,6 +50,7 @@ def _ordered(value: Any) -> Any:
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), PlainSerializer(instant_text)]
+Reason = Annotated[str, Field(max_length=200)]
 Whole = Annotated[int, Field(ge=0, le=_LARGEST)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Delays = Annotated[tuple[Whole, ...], BeforeValidator(_listed)]
@@ -80,7 +81,7 @@ class JobDocument(_Document):
     display_name: str
     description: str = ""
     enabled: bool = True
-    paused_reason: str = ""
+    paused_reason: Reason = ""
     expression: str = "@manually"
     timezone: str = "UTC"
     starts_at: Instant | None = None

@@ -16,6 +16,7 @@ _EXPECTED = {
     "dict_type": "has to be a mapping of names to values",
     "tuple_type": "has to be a list",
     "greater_than_equal": "has to be 0 or more",
+    "string_too_long": "is too long",
     "less_than_equal": "is too large",
 }
 _LONGEST = 60

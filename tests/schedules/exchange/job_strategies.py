@@ -44,7 +44,9 @@ WINDOWS = st.sampled_from(["2026-12-24", "12-24..01-02\nsat,sun\n", "mon-fri 22:
 
 
 @st.composite
-def jobs(draw: st.DrawFn, *, name: str, leaders: list[str], calendars: list[str], **fixed: Any) -> JobDocument:
+def jobs(
+    draw: st.DrawFn, *, name: str, leaders: list[str], calendars: list[str], payloads: st.SearchStrategy[Any]
+) -> JobDocument:
     enabled = draw(st.booleans())
     starts, ends = sorted([draw(INSTANTS), draw(INSTANTS)])
     values: dict[str, Any] = {
@@ -62,7 +64,7 @@ def jobs(draw: st.DrawFn, *, name: str, leaders: list[str], calendars: list[str]
         "run_after_on": draw(st.sampled_from(["success", "failure", "always"])),
         "blackouts": tuple(sorted(draw(st.sets(st.sampled_from(calendars)) if calendars else st.just(set())))),
         "executor": "test.trace",
-        "payload": draw(PAYLOADS),
+        "payload": draw(payloads),
         "timeout_seconds": draw(_WHOLE),
         "max_retries": draw(st.none() | st.integers(0, 100)),
         "retry_delays": tuple(draw(st.lists(_WHOLE, max_size=3))),
@@ -75,11 +77,11 @@ def jobs(draw: st.DrawFn, *, name: str, leaders: list[str], calendars: list[str]
         "pause_after_failures": draw(st.none() | _WHOLE),
         "priority": draw(st.integers(0, 9)),
     }
-    return JobDocument.model_validate({**values, **fixed})
+    return JobDocument.model_validate(values)
 
 
 @st.composite
-def documents(draw: st.DrawFn, **fixed: Any) -> Document:
+def documents(draw: st.DrawFn, *, payloads: st.SearchStrategy[Any] = PAYLOADS) -> Document:
     """Jobs that follow one another in no circle: each only those drawn before it."""
     calendars = draw(st.lists(NAMES, unique=True, max_size=2))
     blackouts = tuple(
@@ -90,6 +92,7 @@ def documents(draw: st.DrawFn, **fixed: Any) -> Document:
     )
     names = draw(st.lists(NAMES, unique=True, max_size=4))
     drawn = [
-        draw(jobs(name=name, leaders=names[:number], calendars=calendars, **fixed)) for number, name in enumerate(names)
+        draw(jobs(name=name, leaders=names[:number], calendars=calendars, payloads=payloads))
+        for number, name in enumerate(names)
     ]
     return Document(jobs=tuple(Entry(value=job) for job in drawn), blackouts=blackouts)
