@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet.clients.docker_command import mask_environment
 from schedules import timing
-from schedules.exchange import Document, FieldChange, Plan, Problem, Step
+from schedules.exchange import Document, FieldChange, JobDocument, Plan, Problem, Step
 from schedules.exchange.plans import Action
 
 _SIGNS: dict[Action, str] = {"create": "+", "update": "~", "enable": ">", "pause": "|", "delete": "-"}
@@ -20,7 +20,7 @@ def plan_lines(plan: Plan, wanted: Document) -> Iterator[str]:
     """A line for each step, and one for each field that changes."""
     width = max((len(_called(step)) for step in plan.steps), default=0)
     for step in plan.steps:
-        head = f"{_SIGNS[step.action]} {step.action}  {_called(step).ljust(width)}"
+        head = f"{_SIGNS[step.action]} {step.action:6}  {_called(step).ljust(width)}"
         told = list(_told(step, wanted)) or [""]
         yield f"{head}  {told[0]}".rstrip()
         yield from (f"{' ' * len(head)}  {line}" for line in told[1:])
@@ -62,15 +62,27 @@ def _called(step: Step) -> str:
 
 def _told(step: Step, wanted: Document) -> Iterator[str]:
     if step.action == "create" and step.kind == "job":
-        job = wanted.job_values()[step.name]
-        paused = f", paused: {job.paused_reason or 'no reason given'}" if not job.enabled else ""
-        after = f", after {job.run_after} ({job.run_after_on})" if job.run_after else ""
-        yield timing.describe(job.expression, timezone=job.timezone, job_name=job.name) + after + paused
-    elif step.action in {"update", "pause"}:
-        yield from (_change_text(change) for change in step.changes if change.field != "enabled")
-    elif step.action == "enable":
-        reason = next((change.before for change in step.changes if change.field == "paused_reason"), "")
-        yield f"it was paused: {reason}" if reason else ""
+        yield _words(wanted.job_values()[step.name])
+    elif step.action == "update":
+        yield from (_change_text(change) for change in step.changes)
+    elif step.action in {"enable", "pause"}:
+        yield from (_reason_text(change) for change in step.changes if change.field == "paused_reason")
+    elif step.action == "delete" and step.kind == "job":
+        lost = {change.field: change.before for change in step.changes}
+        yield timing.describe(lost.get("expression", "@manually"), timezone=lost.get("timezone", "UTC"))
+
+
+def _words(job: JobDocument) -> str:
+    when = timing.describe(job.expression, timezone=job.timezone, job_name=job.name)
+    after = f", after {job.run_after} ({job.run_after_on})" if job.run_after else ""
+    paused = "" if job.enabled else f", paused: {job.paused_reason or 'no reason given'}"
+    return f"{when}{after}{paused}"
+
+
+def _reason_text(change: FieldChange) -> str:
+    if change.before and change.after:
+        return _change_text(change)
+    return str(change.after) or f"it was paused: {change.before}"
 
 
 def _change_text(change: FieldChange) -> str:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SUITES = ["tests/schedules/engine", "tests/fleet/test_races.py"]
+SUITES = ["tests/schedules/engine", "tests/schedules/exchange/test_apply.py", "tests/fleet/test_races.py"]
 
 
 def test_the_suite_of_the_engine_passes_on_postgresql(postgres_url: str) -> None:

@@ -73,5 +73,5 @@ def _confirmed(organisation: Organisation, plan: Plan, options: dict[str, Any], 
 
 def _ending(organisation: Organisation, plan: Plan, *, applied: bool) -> str:
     if not plan.steps:
-        return f"Nothing to do: {organisation} is as the file says."
+        return f"Nothing to do: {organisation} has what the file says."
     return "Applied." if applied else "Nothing was changed: this was a dry run."

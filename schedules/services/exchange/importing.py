@@ -52,7 +52,7 @@ def import_jobs(*, organisation: Organisation, actor: Actor, document: Document,
 
 def _taken(wanted: Document, now: Document) -> list[Problem]:
     """Names that exist already."""
-    text = "is there already; `manage.py job apply` changes what is there, or give this one another name"
+    text = "the name is taken; to change what is there, edit what `manage.py job export` writes and `job apply` that"
     jobs = [entry for entry in wanted.jobs or () if entry.value.name in now.job_values()]
     blackouts = [entry for entry in wanted.blackouts or () if entry.value.name in now.blackout_values()]
     entries: list[Entry[Any]] = [*jobs, *blackouts]

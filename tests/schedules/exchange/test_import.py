@@ -87,7 +87,8 @@ def test_a_name_that_exists_is_refused_with_a_hint(organisation: Organisation) -
     imported(organisation, CRONTAB)
     with pytest.raises(Refused) as refused:
         imported(organisation, CRONTAB)
-    assert "line 3 (agent-s3-backup): is there already; `manage.py job apply`" in refused.value.message
+    assert "line 3 (agent-s3-backup): the name is taken; " in refused.value.message
+    assert "`job apply`" in refused.value.message
     assert Schedule.objects.count() == 2
 
 
