@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fleet.clients.docker_command import mask_environment
@@ -18,10 +18,11 @@ _NAMES_SHOWN = 8
 
 def plan_lines(plan: Plan, wanted: Document) -> Iterator[str]:
     """A line for each step, and one for each field that changes."""
+    jobs = wanted.job_values()
     width = max((len(_called(step)) for step in plan.steps), default=0)
     for step in plan.steps:
         head = f"{_SIGNS[step.action]} {step.action:6}  {_called(step).ljust(width)}"
-        told = list(_told(step, wanted)) or [""]
+        told = list(_told(step, jobs)) or [""]
         yield f"{head}  {told[0]}".rstrip()
         yield from (f"{' ' * len(head)}  {line}" for line in told[1:])
 
@@ -60,9 +61,9 @@ def _called(step: Step) -> str:
     return step.name if step.kind == "job" else f"{step.name} (blackout)"
 
 
-def _told(step: Step, wanted: Document) -> Iterator[str]:
+def _told(step: Step, jobs: Mapping[str, JobDocument]) -> Iterator[str]:
     if step.action == "create" and step.kind == "job":
-        yield _words(wanted.job_values()[step.name])
+        yield _words(jobs[step.name])
     elif step.action == "update":
         yield from (_change_text(change) for change in step.changes)
     elif step.action in {"enable", "pause"}:

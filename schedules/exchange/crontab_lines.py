@@ -12,8 +12,8 @@ from schedules.exchange.host_commands import CommandRefused, HostCommand, contai
 from schedules.exchange.problems import Problem
 from schedules.exchange.sources import Source
 
-_SETTING = re.compile(r"""\s*(["']?)([A-Za-z_]\w*)\1\s*=\s*(.*?)\s*""", re.ASCII)
-_ENTRY = re.compile(r"\s*(@\S+|(?:[^\s@]\S*\s+){4}\S+)\s+(\S.*?)\s*")
+_SETTING = re.compile(r"""(["']?)([A-Za-z_]\w*)\1\s*=\s*(.*)""", re.ASCII)
+_ENTRY = re.compile(r"(@\S+|(?:[^\s@]\S*\s+){4}\S+)\s+(\S.*)")
 # A random time between two: Dkron's ~ is another thing, the hash of a name.
 _RANDOM_WITHIN = re.compile(r"\d~|~\d")
 _ZONES = ("CRON_TZ", "TZ")
@@ -47,7 +47,7 @@ def crontab_lines(text: str) -> tuple[list[CrontabLine], list[Problem], list[str
     """The jobs, what is wrong with other lines, and what of the settings is dropped."""
     reader = _Reader()
     for number, line in enumerate(text.split("\n"), start=1):
-        reader.take(number, line.rstrip("\r"))
+        reader.take(number, line.strip())
     return reader.jobs, reader.problems, reader.notes
 
 
@@ -79,10 +79,10 @@ def job_of(line: CrontabLine, source: Source) -> Entry[JobDocument]:
 def _user_and_command(line: CrontabLine, source: Source) -> tuple[str, str]:
     if not source.system:
         return "", line.command
-    user, _, command = line.command.partition(" ")
-    if not command.strip():
+    user, *rest = line.command.split(None, 1)
+    if not rest:
         raise LineRefused("a line of a system crontab has a user and a command after its times")
-    return user, command.strip()
+    return user, rest[0]
 
 
 def _without_percents(command: str) -> str:
@@ -102,14 +102,14 @@ class _Reader:
         self._zone, self._shell, self._jitter = "", "sh", 0
         self._environment: Mapping[str, str] = MappingProxyType({})
 
-    def take(self, number: int, line: str) -> None:
-        text = line.strip()
+    def take(self, number: int, text: str) -> None:
+        """A line without the blanks around it."""
         if text.startswith("#"):
             self._comments.append(text.lstrip("#").strip())
             return
-        if match := _SETTING.fullmatch(line):
+        if match := _SETTING.fullmatch(text):
             self._set(number, match[2], _unquoted(match[3]))
-        elif match := _ENTRY.fullmatch(line):
+        elif match := _ENTRY.fullmatch(text):
             self._add(number, match[1], match[2])
         elif text:
             self.problems.append(Problem(line=number, text='is no crontab line; try "0 2 * * * docker exec agent ls"'))

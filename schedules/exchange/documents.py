@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from schedules.engine.storable import storable_json
 from schedules.exchange.problems import Problem
@@ -42,6 +51,10 @@ def _listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _as_set(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))
+
+
 def _ordered(value: Any) -> Any:
     """Keys in the alphabet's order: PostgreSQL keeps them in an order of its own, SQLite as they came."""
     if isinstance(value, dict):
@@ -52,7 +65,7 @@ def _ordered(value: Any) -> Any:
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), PlainSerializer(instant_text)]
 Reason = Annotated[str, Field(max_length=200)]
 Whole = Annotated[int, Field(ge=0, le=_LARGEST)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_as_set)]
 Delays = Annotated[tuple[Whole, ...], BeforeValidator(_listed)]
 
 

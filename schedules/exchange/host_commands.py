@@ -114,12 +114,16 @@ def _argv(command: HostCommand) -> list[str]:
 
 
 def _no_host(text: str) -> str:
-    user, _, rest = text.partition(" ")
-    hint = f" If {user!r} is the user of a system crontab, add --system." if _DOCKER_EXEC.match(rest.lstrip()) else ""
+    user, *rest = text.split(None, 1)
+    hint = f" If {user!r} is the user of a system crontab, add --system." if _is_docker_exec(*rest) else ""
     return (
         f"{_title(text)!r} would run on the host, where nothing is run from here. Name the agent in whose container "
         f"it can run, with --agent NAME, or write docker exec CONTAINER …{hint}"
     )
+
+
+def _is_docker_exec(text: str = "") -> bool:
+    return bool(_DOCKER_EXEC.match(text))
 
 
 def _title(text: str) -> str:

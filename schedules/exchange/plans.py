@@ -57,23 +57,31 @@ def plan(*, now: Document, wanted: Document, prune: bool) -> Plan:
 
     Calendars are made before the jobs that name them, jobs after those that they follow; followers are deleted first.
     """
-    jobs = _compared(now.job_values(), wanted.job_values()) if wanted.jobs is not None else {}
-    blackouts = _compared(now.blackout_values(), wanted.blackout_values()) if wanted.blackouts is not None else {}
-    order = leaders_first({name: job.run_after for name, job in (now.job_values() | wanted.job_values()).items()})
-    gone = [] if wanted.jobs is None else [name for name in reversed(order) if name not in wanted.job_values()]
-    old = [] if wanted.blackouts is None else sorted(now.blackout_values().keys() - wanted.blackout_values().keys())
+    has, wants = now.job_values(), wanted.job_values()
+    jobs = _compared(has, wants)
+    blackouts = _compared(now.blackout_values(), wanted.blackout_values())
+    order = leaders_first({name: job.run_after for name, job in (has | wants).items()})
+    gone = [name for name in reversed(order) if name not in wants] if wanted.jobs is not None else []
     steps = [
         *_taken("blackout", blackouts, sorted(blackouts)),
         *_taken("job", jobs, order),
-        *(_deletion("job", now.job_values()[name]) for name in gone if prune),
-        *(_deletion("blackout", now.blackout_values()[name]) for name in old if prune),
+        *(_deletion("job", has[name]) for name in gone if prune),
+        *(_deletion("blackout", each) for each in _gone_calendars(now, wanted) if prune),
     ]
-    changed = {(step.kind, step.name) for step in steps}
+    changed = {step.name for step in steps if step.kind == "job"}
+    kept = [*sorted(gone), *(each.name for each in _gone_calendars(now, wanted))]
     return Plan(
         steps=tuple(steps),
-        unchanged=tuple(name for name in sorted(jobs) if ("job", name) not in changed),
-        kept=() if prune else (*sorted(gone), *old),
+        unchanged=tuple(name for name in sorted(jobs) if name not in changed),
+        kept=() if prune else tuple(kept),
     )
+
+
+def _gone_calendars(now: Document, wanted: Document) -> list[BlackoutDocument]:
+    if wanted.blackouts is None:
+        return []
+    names = wanted.blackout_values()
+    return [each for name, each in sorted(now.blackout_values().items()) if name not in names]
 
 
 Pair = tuple[JobDocument | None, JobDocument] | tuple[BlackoutDocument | None, BlackoutDocument]

@@ -19,7 +19,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 _OURS = re.compile(r"^(version|jobs|blackouts)\s*:", re.MULTILINE)
 _OURS_AS_JSON = re.compile(r'\{\s*"(version|jobs|blackouts)"\s*:')
-_CRON_LINE = re.compile(r"^\s*(@\w+|[\d*][^\s:]*(\s+[^\s:]+){4})\s+\S", re.MULTILINE)
+_CRON_LINE = re.compile(r"^[ \t]*(@\w+|[\d*][^\s:]*([ \t]+[^\s:]+){4})[ \t]+\S", re.MULTILINE)
 
 
 def read(data: bytes, *, name: str = "", kind: str = "", source: Source | None = None) -> Document:

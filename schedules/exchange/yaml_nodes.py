@@ -57,6 +57,8 @@ def read_nodes(text: str) -> Node:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
         raise Refused([Problem(line=line, text=_words(error, text, line))]) from error
+    except yaml.YAMLError as error:
+        raise Refused([Problem(text=f"is not YAML: {error}")]) from error
 
 
 def _words(error: yaml.MarkedYAMLError, text: str, line: int) -> str:

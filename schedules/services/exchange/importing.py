@@ -53,9 +53,9 @@ def import_jobs(*, organisation: Organisation, actor: Actor, document: Document,
 def _taken(wanted: Document, now: Document) -> list[Problem]:
     """Names that exist already."""
     text = "the name is taken; to change what is there, edit what `manage.py job export` writes and `job apply` that"
-    jobs = [entry for entry in wanted.jobs or () if entry.value.name in now.job_values()]
-    blackouts = [entry for entry in wanted.blackouts or () if entry.value.name in now.blackout_values()]
-    entries: list[Entry[Any]] = [*jobs, *blackouts]
+    jobs, blackouts = now.job_values(), now.blackout_values()
+    entries: list[Entry[Any]] = [entry for entry in wanted.jobs or () if entry.value.name in jobs]
+    entries += [entry for entry in wanted.blackouts or () if entry.value.name in blackouts]
     return [Problem(line=entry.line, name=entry.value.name, text=text) for entry in entries]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
@@ -31,7 +31,7 @@ class Rows:
 
 def rows_of(organisation: Organisation, *, lock: bool = False) -> Rows:
     """``lock``: nobody changes or deletes them until the caller's transaction ends."""
-    jobs = Schedule.objects.of(organisation).select_related("organisation", "agent", "run_after").order_by("pk")
+    jobs = Schedule.objects.of(organisation).select_related("organisation", "agent").order_by("pk")
     blackouts = BlackoutCalendar.objects.of(organisation).select_related("organisation").order_by("pk")
     if lock:
         jobs = jobs.select_for_update(of=("self",), no_key=True)
@@ -45,8 +45,10 @@ def rows_of(organisation: Organisation, *, lock: bool = False) -> Rows:
 
 def standing(rows: Rows) -> Document:
     """All of it, jobs and calendars by name."""
+    # Not through the rows: what they once loaded would be old when the steps of a plan change it.
+    names: dict[int | None, str] = {row.pk: name for name, row in rows.jobs.items()}
     return Document(
-        jobs=tuple(Entry(value=_job(row)) for _, row in sorted(rows.jobs.items())),
+        jobs=tuple(Entry(value=_job(row, names)) for _, row in sorted(rows.jobs.items())),
         blackouts=tuple(Entry(value=_blackout(row)) for _, row in sorted(rows.blackouts.items())),
     )
 
@@ -94,7 +96,7 @@ def _with_agent(job: JobDocument, by_container: dict[str, str]) -> JobDocument:
     return job.model_copy(update={"agent": slug}) if slug else job
 
 
-def _job(row: Schedule) -> JobDocument:
+def _job(row: Schedule, names: Mapping[int | None, str]) -> JobDocument:
     # Not validated: a row that was damaged in the database must not keep the others from being exported.
     return JobDocument.model_construct(
         **{field: getattr(row, field) for field in PLAIN},
@@ -102,7 +104,7 @@ def _job(row: Schedule) -> JobDocument:
         paused_reason="" if row.enabled else row.paused_reason,
         retry_delays=tuple(row.retry_delays),
         agent=row.agent.slug if row.agent else None,
-        run_after=row.run_after.name if row.run_after else None,
+        run_after=names.get(row.run_after_id),
         blackouts=tuple(sorted(calendar.name for calendar in row.blackouts.all())),
     )
 

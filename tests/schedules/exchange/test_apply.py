@@ -147,6 +147,16 @@ def test_a_chain_may_be_turned_around(organisation: Organisation) -> None:
     assert str(Schedule.objects.get(name="backup").run_after) == "scan"
 
 
+def test_a_longer_chain_may_be_turned_around(organisation: Organisation) -> None:
+    def chained(**followed: str) -> str:
+        job = "  {}:\n    executor: test.trace\n    payload: {{trace: /dev/null}}\n    run_after: {}\n"
+        return "version: 1\njobs:\n" + "".join(job.format(name, followed.get(name, "null")) for name in "lmn")
+
+    applied(organisation, chained(l="m", m="n"))
+    assert steps(applied(organisation, chained(l="m", n="l"))) == ["update m", "update n"]
+    assert steps(applied(organisation, chained(m="n", l="m"))) == ["update n", "update m"]
+
+
 def test_a_leader_may_go_when_its_follower_no_longer_follows(organisation: Organisation) -> None:
     applied(organisation, FILE)
     without = FILE[: FILE.index("  scan:")].replace("    run_after: scan\n", "")

@@ -177,7 +177,7 @@ def test_a_system_crontab_is_told_by_its_heading() -> None:
 
 
 def test_a_system_crontab_is_told_by_root_in_every_line() -> None:
-    assert job("17 * * * * root docker exec agent ls\n").payload == {"command": "docker exec agent ls"}
+    assert job("17 *\t* * *\troot\tdocker exec agent ls\n").payload == {"command": "docker exec agent ls"}
 
 
 def test_a_system_crontab_is_told_by_the_caller() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 
 from fleet.errors import InvalidInput
@@ -29,6 +32,14 @@ from schedules.services.schedules import FIELDS
 )
 def test_a_format_is_guessed(name: str, text: str, kind: str) -> None:
     assert guess_format(text, name=name) == kind
+
+
+def test_a_long_empty_file_is_looked_through_quickly() -> None:
+    started = time.monotonic()
+    for text in ("\n" * 1_000_000, " " * 1_000_000, "* * * * * x" + " " * 1_000_000 + "y"):
+        with contextlib.suppress(InvalidInput):
+            read(text.encode())
+    assert time.monotonic() - started < 5
 
 
 def test_what_cannot_be_guessed_is_asked_for() -> None:

@@ -16,7 +16,7 @@ VALID = documents(payloads=PAYLOADS)
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 property_test = settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
