@@ -92,7 +92,7 @@ class LocalTimes:
 
     def _days(self, first: int, last: int) -> Iterator[int]:
         """Matching days since the epoch, `first` and `last` included."""
-        for month in _months(first, last):
+        for month in self._months(first, last):
             for day in self._month_days(month):
                 number = month.start + day - 1
                 if first <= number <= last:
@@ -100,7 +100,7 @@ class LocalTimes:
 
     def _days_back(self, first: int, last: int) -> Iterator[int]:
         """`_days`, the last one first."""
-        for month in _months_back(first, last):
+        for month in self._months_back(first, last):
             for day in reversed(self._month_days(month)):
                 number = month.start + day - 1
                 if first <= number <= last:
@@ -109,7 +109,7 @@ class LocalTimes:
     def _count_days(self, first: int, end: int) -> int:
         """How many of [first, end) match."""
         count = 0
-        for month in _months(first, end - 1):
+        for month in self._months(first, end - 1):
             days = self._month_days(month)
             if first <= month.start and month.start + month.length <= end:
                 count += len(days)
@@ -119,27 +119,24 @@ class LocalTimes:
         return count
 
     def _month_days(self, month: Month) -> tuple[int, ...]:
-        if month.number not in self.months:
-            return ()
         return self.month_days[(month.start + 4) % 7][month.length - _SHORTEST_MONTH]  # 1970-01-01: a Thursday
 
+    def _months(self, first: int, last: int) -> Iterator[Month]:
+        """The matching months that touch [first, last]."""
+        for year in range(_date(first).year, _date(last).year + 1):
+            for month in _months_of(year):
+                number, start, length = month
+                if start > last:
+                    return
+                if number in self.months and start + length > first:
+                    yield month
 
-def _months(first: int, last: int) -> Iterator[Month]:
-    """The months that touch [first, last]."""
-    for year in range(_date(first).year, _date(last).year + 1):
-        for month in _months_of(year):
-            if month.start > last:
-                return
-            if month.start + month.length > first:
-                yield month
-
-
-def _months_back(first: int, last: int) -> Iterator[Month]:
-    """`_months`, the last one first."""
-    for year in range(_date(last).year, _date(first).year - 1, -1):
-        for month in reversed(_months_of(year)):
-            if month.start <= last and month.start + month.length > first:
-                yield month
+    def _months_back(self, first: int, last: int) -> Iterator[Month]:
+        """`_months`, the last one first."""
+        for year in range(_date(last).year, _date(first).year - 1, -1):
+            for month in reversed(_months_of(year)):
+                if month.number in self.months and month.start <= last and month.start + month.length > first:
+                    yield month
 
 
 def _date(day: int) -> date:

@@ -53,16 +53,19 @@ def spans_back(zone: ZoneInfo, after: int, through: int) -> Iterator[Span]:
                 yield span
 
 
-def _year_of(second: int) -> int:
-    if second < _new_year(FIRST_YEAR):
-        return FIRST_YEAR
-    if second >= _new_year(LAST_YEAR):
-        return LAST_YEAR
-    return (EPOCH + timedelta(seconds=second)).year
-
-
 def _new_year(year: int) -> int:
     return seconds_of(datetime(year, 1, 1, tzinfo=UTC))
+
+
+_FIRST_SECOND, _LAST_NEW_YEAR = _new_year(FIRST_YEAR), _new_year(LAST_YEAR)
+
+
+def _year_of(second: int) -> int:
+    if second < _FIRST_SECOND:
+        return FIRST_YEAR
+    if second >= _LAST_NEW_YEAR:
+        return LAST_YEAR
+    return (EPOCH + timedelta(seconds=second)).year
 
 
 @lru_cache(maxsize=8192)
