@@ -73,3 +73,8 @@ class SkipSpanQuerySet(models.QuerySet["SkipSpan"]):
 class BlackoutQuerySet(models.QuerySet["BlackoutCalendar"]):
     def of(self, organisation: Organisation) -> Self:
         return self.filter(organisation=organisation)
+
+    def holding_for(self, schedule: Schedule) -> Self:
+        """Those that hold for this schedule: its own and its organisation's."""
+        for_all = Q(for_all=True, organisation=schedule.organisation_id)
+        return self.filter(for_all | Q(schedules=schedule)).distinct()

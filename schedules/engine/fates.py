@@ -34,22 +34,15 @@ class Plan:
     begins_with_skip: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Piece:
-    """The fires of (``after``, ``through``]; ``black``: the window that covers them."""
-
-    after: datetime
-    through: datetime
-    black: str = ""
-
-
 class _StepFull(Exception):
     """The plan ends with its last fire; the next step goes on behind it."""
 
 
 def plan_one(schedule: Schedule, *, calendars: Sequence[timing.Blackouts], active: int, now: datetime) -> Plan:
     """Decide. ``active``: how many of its scheduled runs are not over. Raises ``timing.ExpressionError``."""
-    through = max(now, schedule.planned_through)
+    # What lies behind the end date is covered by the open span that begins there.
+    last = min(now, schedule.ends_at) if schedule.ends_at else now
+    through = max(last, schedule.planned_through)
     walk = _Walk(schedule, active)
     try:
         walk.go(calendars, now, through)
@@ -97,26 +90,26 @@ class _Walk:
         begin = self.schedule.planned_through
         recent = min(through, max(begin, now - window - _MOMENT))
         self._skip(Reason.MISFIRE, begin, recent)
-        pieces = list(_pieces(calendars, recent, through))
+        pieces = list(timing.segments(calendars, recent, through))
         late_through = min(through, max(recent, now - ON_TIME - _MOMENT))
         made_up = self._made_up(pieces, late_through)
         for piece in _cut(pieces, late_through):
-            if piece.black:
-                self._skip(Reason.BLACKOUT, piece.after, piece.through, piece.black)
+            if piece.text is not None:
+                self._skip(Reason.BLACKOUT, piece.after, piece.through, piece.text)
             elif piece.through <= late_through:
                 self._late(piece, made_up)
             else:
                 self._run_each(piece.after, piece.through)
 
-    def _made_up(self, pieces: Sequence[_Piece], late_through: datetime) -> datetime | None:
+    def _made_up(self, pieces: Sequence[timing.Segment], late_through: datetime) -> datetime | None:
         """The latest missed fire, when it is to be made up: not if one that is on time follows."""
         if self.schedule.misfire != Schedule.Misfire.RUN_LATEST:
             return None
-        free = [piece for piece in _cut(pieces, late_through) if not piece.black]
+        free = [piece for piece in _cut(pieces, late_through) if piece.text is None]
         latest = max(filter(None, (self.rule.last(piece.after, piece.through) for piece in free)), default=None)
         return latest if latest and latest <= late_through else None
 
-    def _late(self, piece: _Piece, made_up: datetime | None) -> None:
+    def _late(self, piece: timing.Segment, made_up: datetime | None) -> None:
         if self.schedule.misfire == Schedule.Misfire.RUN_ALL:
             self._run_each(piece.after, piece.through)
         elif made_up and piece.after < made_up <= piece.through:
@@ -172,22 +165,9 @@ class _Walk:
             self.items.append(Skip(reason=reason, first=first, last=last, count=count, detail=detail))
 
 
-def _pieces(calendars: Sequence[timing.Blackouts], after: datetime, through: datetime) -> Iterator[_Piece]:
-    """(``after``, ``through``] cut where a blackout begins or ends. A window is [start, end)."""
-    for start, end, text in timing.merged(calendars, after, through):
-        black, free = max(after, start - _MOMENT), min(through, end - _MOMENT)
-        if black > after:
-            yield _Piece(after=after, through=black)
-        if free > black:
-            yield _Piece(after=black, through=free, black=text)
-        after = free
-    if through > after:
-        yield _Piece(after=after, through=through)
-
-
-def _cut(pieces: Iterable[_Piece], at: datetime) -> Iterator[_Piece]:
+def _cut(pieces: Iterable[timing.Segment], at: datetime) -> Iterator[timing.Segment]:
     """The same pieces, none of which reaches over ``at``."""
     for piece in pieces:
         edges = [piece.after, at, piece.through] if piece.after < at < piece.through else [piece.after, piece.through]
         for after, through in pairwise(edges):
-            yield replace(piece, after=after, through=through)
+            yield timing.Segment(after, through, piece.text)

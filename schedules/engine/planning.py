@@ -26,6 +26,8 @@ from schedules.models import BlackoutCalendar, Run, Schedule
 logger = logging.getLogger(__name__)
 
 BATCH = 200
+# An edit makes up at most so many steps of missed fires in its transaction (``fates.FIRES_PER_STEP`` runs each).
+STEPS_AT_ONCE = 20
 # A schedule that can't be planned is looked at again after so long.
 DAMAGED_RETRY = timedelta(minutes=5)
 
@@ -61,8 +63,7 @@ def settle(schedule: Schedule, now: datetime) -> None:
     The row is locked by the caller's transaction, and is brought up to date in memory. Raises
     :class:`StillCatchingUp` when that would be more than a transaction may hold.
     """
-    ledger.close_open_span(schedule, now)
-    for _ in range(20):
+    for _ in range(STEPS_AT_ONCE):
         if not schedule.enabled or schedule.next_run_at is None or schedule.next_run_at > now:
             break
         try:
@@ -72,6 +73,7 @@ def settle(schedule: Schedule, now: datetime) -> None:
             schedule.next_run_at = None
     else:
         raise StillCatchingUp
+    ledger.close_open_span(schedule, now)
     schedule.planned_through = max(now, schedule.planned_through)
 
 

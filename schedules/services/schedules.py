@@ -186,7 +186,8 @@ def delete_in_transaction(*, schedule: Schedule, actor: Actor) -> int:
     row = _locked(schedule)
     if follower := row.followers.order_by("name").values_list("name", flat=True).first():
         raise Conflict(
-            f'The job {follower!r} runs after {row.name!r}. Change that first: manage.py job edit {follower} --after ""'
+            f"The job {follower!r} runs after {row.name!r}. Change that first: "
+            f"manage.py job edit {follower} --after none"
         )
     now = database_now()
     cause = "its schedule was deleted"

@@ -49,7 +49,8 @@ def _why_now(schedule: Schedule, now: datetime) -> Answer:
     details = [_line(schedule, entry) for entry in entries]
     head = _standing(schedule, now)
     active = Run.objects.active().filter(schedule=schedule).with_limits().order_by("created_at")[:LAST]
-    return Answer(reason=head.reason, headline=head.headline, details=[*head.details, *_waits(active), *details])
+    told = [*head.details, *_after_text(schedule), *_waits(active), *details]
+    return Answer(reason=head.reason, headline=head.headline, details=told)
 
 
 def _standing(schedule: Schedule, now: datetime) -> Answer:
@@ -69,7 +70,7 @@ def _standing(schedule: Schedule, now: datetime) -> Answer:
     if schedule.next_run_at is None:
         by_hand = schedule.kind == Schedule.Kind.MANUAL
         text = "fires only by hand" if by_hand else "has no fire left"
-        return Answer(reason="none", headline=f"{name} {text}.", details=_after_text(schedule))
+        return Answer(reason="none", headline=f"{name} {text}.")
     return _to_come(schedule, schedule.next_run_at, now)
 
 
@@ -120,7 +121,7 @@ def _why_then(schedule: Schedule, at: datetime, now: datetime) -> Answer:
 def _not_expected(
     schedule: Schedule, at: datetime, before: datetime | None, after: datetime | None, now: datetime
 ) -> Answer:
-    zone, details = schedule.timezone, []
+    zone, details = schedule.timezone, _backfills(schedule, at)
     if at < schedule.created_at:
         details.append(f"The job was created at {clock(schedule.created_at, zone)}.")
     if before:
@@ -138,10 +139,7 @@ def _not_expected(
 
 def _became(schedule: Schedule, entry: Entry, fire: datetime) -> Answer:
     when = clock(fire, schedule.timezone)
-    backfills = [
-        f"A backfill ran it: {run.job_run_id}, {state_text(run)}."
-        for run in Run.objects.filter(schedule=schedule, fire_at=fire, trigger=Run.Trigger.BACKFILL)
-    ]
+    backfills = _backfills(schedule, fire)
     if entry.run:
         details = [*_run_story(entry.run), *_waits([entry.run]), *backfills]
         text = f"The fire of {when} became the run {entry.run.job_run_id}: {state_text(entry.run)}."
@@ -150,6 +148,11 @@ def _became(schedule: Schedule, entry: Entry, fire: datetime) -> Answer:
     details = [*_span_story(schedule, entry, fire), *backfills]
     text = f"The fire of {when} did not run: {entry.span.get_reason_display()}."
     return Answer(reason=entry.reason, headline=text, details=details, fire=fire)
+
+
+def _backfills(schedule: Schedule, fire: datetime) -> list[str]:
+    runs = Run.objects.filter(schedule=schedule, fire_at=fire, trigger=Run.Trigger.BACKFILL)
+    return [f"A backfill ran it: {run.job_run_id}, {state_text(run)}." for run in runs]
 
 
 def _run_story(run: Run) -> Iterator[str]:

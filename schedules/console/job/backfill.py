@@ -38,7 +38,7 @@ class BackfillCommand(Subcommand):
         asked = {
             "schedule": schedule,
             "begin": read_time(options["begin"], zone=schedule.timezone, field="from"),
-            "end": read_time(options["end"], zone=schedule.timezone, field="to"),
+            "end": read_time(options["end"], zone=schedule.timezone, field="to", ends=True),
             "only": options["only"],
             "overlap": options["overlap"],
         }

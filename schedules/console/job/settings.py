@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from schedules.timing.instants import instant
 ALLOWED_AT_ONCE = 1000
 NONE = "none"
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SECONDS = {
     "--timeout": ("timeout_seconds", "an attempt ends after so long"),
     "--catchup": ("catchup_seconds", "fires missed longer ago are never made up (900)"),
@@ -48,7 +50,7 @@ def add_settings(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="starts_at", metavar="TIME", help="no fire before it; without an offset: its zone's"
     )
-    parser.add_argument("--until", dest="ends_at", metavar="TIME", help="no fire after it")
+    parser.add_argument("--until", dest="ends_at", metavar="TIME", help="no fire after it; a date includes its day")
     parser.add_argument("--after", dest="run_after", metavar="NAME", help="run when a run of this job ends")
     parser.add_argument("--after-on", dest="run_after_on", choices=Schedule.After.values, help="ends how? (success)")
     # What is not said must not be told from its default by guessing.
@@ -62,7 +64,7 @@ def settings_of(options: dict[str, Any], organisation: Organisation, *, zone: st
     values = _concurrency(concurrency) | given if concurrency else given
     for field in ("starts_at", "ends_at"):
         if field in values:
-            values[field] = read_time(values[field], zone=zone, field=field)
+            values[field] = read_time(values[field], zone=zone, field=field, ends=field == "ends_at")
     if "agent" in values:
         values["agent"] = agent_named(organisation, values["agent"]) if _is_said(values["agent"]) else None
     if "run_after" in values:
@@ -72,10 +74,12 @@ def settings_of(options: dict[str, Any], organisation: Organisation, *, zone: st
     return values
 
 
-def read_time(text: str, *, zone: str, field: str) -> Any:
-    """An instant as typed; nothing for an empty text or ``none``."""
+def read_time(text: str, *, zone: str, field: str, ends: bool = False) -> Any:
+    """An instant as typed; nothing for an empty text or ``none``. A date alone that ends something includes its day."""
     if not _is_said(text):
         return None
+    if ends and _DATE.fullmatch(text.strip()):
+        text = f"{text.strip()}T23:59:59"
     try:
         return instant(text, zone=timing.check_timezone(zone), field=field)
     except timing.ExpressionError as error:

@@ -13,7 +13,7 @@ from fleet.console import Exit, Screen, Subcommand
 from schedules import timing
 from schedules.console.job.listing import schedule_json
 from schedules.engine.course import planned_rule
-from schedules.models import Run, Schedule
+from schedules.models import BlackoutCalendar, Run, Schedule
 from schedules.services.schedules import schedule_named
 from schedules.words import clock, fires_text, outcome_text, span, state_text
 
@@ -51,6 +51,23 @@ def _fires(schedule: Schedule) -> list[Any]:
     return fires
 
 
+def _options(schedule: Schedule) -> dict[str, str]:
+    """What most jobs leave alone: shown where it was set."""
+    after = f"{schedule.run_after.name}, {schedule.get_run_after_on_display()}" if schedule.run_after else ""
+    blackouts = BlackoutCalendar.objects.holding_for(schedule).values_list("name", flat=True)
+    options = {
+        "jitter": f"up to {span(schedule.jitter_seconds)}" if schedule.jitter_seconds else "",
+        "starts within": span(schedule.start_within_seconds) if schedule.start_within_seconds else "",
+        "not before": clock(schedule.starts_at, schedule.timezone) if schedule.starts_at else "",
+        "not after": clock(schedule.ends_at, schedule.timezone) if schedule.ends_at else "",
+        "ends after": f"{schedule.max_runs} runs, {schedule.planned_runs} were planned" if schedule.max_runs else "",
+        "paused after": f"{schedule.pause_after_failures} failures in a row" if schedule.pause_after_failures else "",
+        "runs after": after,
+        "blackouts": ", ".join(blackouts),
+    }
+    return {name: text for name, text in options.items() if text}
+
+
 def _fields(schedule: Schedule, last: Run | None) -> dict[str, str]:
     retries = "as the executor recommends" if schedule.max_retries is None else str(schedule.max_retries)
     fields = {
@@ -67,6 +84,7 @@ def _fields(schedule: Schedule, last: Run | None) -> dict[str, str]:
         "at once": str(schedule.max_concurrent_runs),
         "overlap": schedule.get_overlap_display(),
         "missed fires": f"{schedule.get_misfire_display()}, up to {span(schedule.catchup_seconds)} late",
+        **_options(schedule),
         "created by": schedule.created_by,
         "last run": "never",
     }

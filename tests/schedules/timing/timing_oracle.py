@@ -81,11 +81,31 @@ def slow_fires(five: Five, zone: str, after: datetime, minutes: int) -> Iterator
         moment = after + number * MINUTE
         local = moment.astimezone(info)
         again = local.fold and not (five.every_hour or five.minute.recurs)
-        if (five.matches(local) and not again) or (not five.every_hour and _made_up(five, local, moment)):
+        if (five.matches(local) and not again) or (not five.every_hour and made_up(five, local, moment)):
             yield moment
 
 
-def _made_up(five: Five, local: datetime, moment: datetime) -> bool:
+def slow_fires_by_second(second: Part, five: Five, zone: str, after: datetime, seconds: int) -> Iterator[datetime]:
+    """The same for six fields: the fires of the `seconds` seconds after `after`."""
+    info = ZoneInfo(zone)
+    for number in range(1, seconds + 1):
+        moment = after + timedelta(seconds=number)
+        local = moment.astimezone(info)
+        again = local.fold and not (five.every_hour or five.minute.recurs or second.recurs)
+        match = local.second in second.values and five.matches(local.replace(second=0))
+        # Gaps end on whole minutes.
+        late = moment.second == 0 and not five.every_hour and made_up(five, local, moment)
+        if (match and not again) or late:
+            yield moment
+
+
+def exists(day: datetime, zone: str) -> bool:
+    """Whether the zone's calendar has that date."""
+    local = day.replace(hour=12, tzinfo=ZoneInfo(zone))
+    return local.astimezone(UTC).astimezone(ZoneInfo(zone)).date() == local.date()
+
+
+def made_up(five: Five, local: datetime, moment: datetime) -> bool:
     """Whether the minutes skipped just before `moment` hold a match."""
     shown = (moment - MINUTE).astimezone(local.tzinfo).replace(tzinfo=None) + MINUTE
     while shown < local.replace(tzinfo=None):
