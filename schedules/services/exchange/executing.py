@@ -14,13 +14,7 @@ from fleet.models import Agent, Organisation
 from fleet.names import near
 from schedules.exchange import Document, Entry, JobDocument, Plan, Problem, Step
 from schedules.models import Schedule
-from schedules.services.blackouts import (
-    BLACKOUT_FIELDS,
-    blackout_create_in_transaction,
-    blackout_delete_in_transaction,
-    blackout_update_in_transaction,
-    schedule_blackouts_in_transaction,
-)
+from schedules.services import blackouts
 from schedules.services.exchange.standing import PLAIN, Rows
 from schedules.services.schedules import (
     create_in_transaction,
@@ -106,22 +100,22 @@ class Execution:
         delete_in_transaction(schedule=self._rows.jobs[step.name], actor=self._actor)
 
     def _create_blackout(self, step: Step) -> None:
-        values = {name: getattr(self._blackouts[step.name], name) for name in BLACKOUT_FIELDS}
-        row = blackout_create_in_transaction(organisation=self._organisation, actor=self._actor, **values)
+        values = {name: getattr(self._blackouts[step.name], name) for name in blackouts.COLUMNS}
+        row = blackouts.create_in_transaction(organisation=self._organisation, actor=self._actor, **values)
         self._rows.blackouts[step.name] = row
 
     def _update_blackout(self, step: Step) -> None:
         values = {name: getattr(self._blackouts[step.name], name) for name in step.fields}
-        row = blackout_update_in_transaction(calendar=self._rows.blackouts[step.name], actor=self._actor, **values)
+        row = blackouts.update_in_transaction(calendar=self._rows.blackouts[step.name], actor=self._actor, **values)
         self._rows.blackouts[step.name] = row
 
     def _delete_blackout(self, step: Step) -> None:
-        blackout_delete_in_transaction(calendar=self._rows.blackouts[step.name], actor=self._actor)
+        blackouts.delete_in_transaction(calendar=self._rows.blackouts[step.name], actor=self._actor)
 
     def _set_blackouts(self, row: Schedule, job: JobDocument) -> None:
         # One that could not be made is missing here; that has been said.
         calendars = [self._rows.blackouts[name] for name in job.blackouts if name in self._rows.blackouts]
-        schedule_blackouts_in_transaction(schedule=row, calendars=calendars, actor=self._actor)
+        blackouts.schedule_blackouts_in_transaction(schedule=row, calendars=calendars, actor=self._actor)
 
     def _values(self, job: JobDocument, fields: frozenset[str]) -> dict[str, Any]:
         values = {name: getattr(job, name) for name in PLAIN if name in fields}
