@@ -33,7 +33,7 @@ class BackfillForm(DialogForm):
     """Not valid before its very plan was seen: whoever presses the second button has read what it does."""
 
     begin = InstantField(label="From")
-    end = InstantField(label="To", help_text="Both ends are included.")
+    end = InstantField(label="To", ends=True, help_text="Both ends are included.")
     only = forms.ChoiceField(label="Only", choices=list(_ONLY.items()), widget=UnfoldAdminSelectWidget())
     at_once = forms.IntegerField(
         label="At once",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -12,19 +13,27 @@ from schedules import timing
 from schedules.admin.words import local_zone
 from schedules.timing.instants import instant
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
 
 class InstantField(forms.CharField):
-    """Text in, an aware UTC datetime or None out. The form sets ``zone`` for times that are typed without an offset."""
+    """Text in, an aware UTC datetime or None out. The form sets ``zone`` for times that are typed without an offset.
+
+    ``ends``: it is the end of something, so that a date alone includes its day.
+    """
 
     zone = "UTC"
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, ends: bool = False, **options: Any) -> None:
+        self.ends = ends
         super().__init__(widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-03-01T02:00"}), **options)
 
     def clean(self, value: Any) -> Any:
         text: str = super().clean(value)
         if not text:
             return None
+        if self.ends and _DATE.fullmatch(text):
+            text = f"{text}T23:59:59"
         try:
             return instant(text, zone=local_zone(self.zone), field=str(self.label or "time"))
         except timing.ExpressionError as error:

@@ -14,7 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from fleet.admin.marks import badge
-from fleet.errors import DomainError
+from fleet.errors import DomainError, InvalidInput
 from schedules.admin.instants import InstantField, in_zone_of, typed
 from schedules.admin.ledger_table import ledger_table, ledger_url
 from schedules.admin.words import clock, counted
@@ -43,7 +43,7 @@ class RangeForm(forms.Form):
     """Which fires to show. The names stand in the address."""
 
     since = InstantField(label="From", required=False, help_text="Empty: a week before the end.")
-    until = InstantField(label="To", required=False, help_text="Empty: now.")
+    until = InstantField(label="To", ends=True, required=False, help_text="Empty: now.")
 
 
 class WhyForm(forms.Form):
@@ -97,7 +97,11 @@ def _records(schedule: Schedule, form: RangeForm, now: datetime) -> dict[str, An
 def _answer(schedule: Schedule, form: WhyForm, now: datetime) -> dict[str, Answer]:
     if not form.is_bound or not form.is_valid():
         return {}
-    return {"answer": why(schedule, at=form.cleaned_data["at"], now=now)}
+    try:
+        return {"answer": why(schedule, at=form.cleaned_data["at"], now=now)}
+    except InvalidInput as refusal:
+        form.add_error("at", refusal.message)
+        return {}
 
 
 def verdict(schedule: Schedule, page: LedgerPage) -> SafeString:

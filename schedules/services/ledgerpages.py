@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from fleet.errors import Conflict, InvalidInput
 from schedules import timing
 from schedules.models import Schedule
+from schedules.services.checks import check_instant
 from schedules.services.ledger import Audit, Entry, expected_count, ledger_audit, ledger_entries
 
 #: A reader waits for the verdict: above so many fires they are counted, not checked.
@@ -41,6 +42,9 @@ def ledger_page(
     What is to come is no part of the ledger: the range ends at ``now`` at the latest. Raises :class:`InvalidInput`,
     or :class:`Conflict` when the schedule was damaged so that its open span can't be counted.
     """
+    for field, moment in (("after", after), ("through", through)):
+        if moment is not None:
+            check_instant(field, moment)
     end = min(through or now, now)
     begin = after or end - USUAL_RANGE
     if begin >= end:

@@ -75,6 +75,7 @@ def test_what_was_not_seen_is_not_done(lived: Schedule, boss: Client) -> None:
         ({"begin": "yesterday"}, ["yesterday", "2026-03-01T02:00:00+08:00"]),
         ({"end": "2026-02-24"}, ["before it begins"]),
         ({"end": "2027-01-01"}, ["lies in the future"]),
+        ({"begin": "0001-01-01T00:00Z"}, ["1970 to 2199"]),
         ({"only": "some"}, ["some"]),
         ({"at_once": "0"}, ["greater than or equal to 1"]),
         ({"begin": "2020-01-01"}, ["one backfill takes 10000", "shorter range"]),

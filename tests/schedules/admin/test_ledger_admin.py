@@ -77,7 +77,9 @@ def test_many_records_come_in_pages(lived: Schedule, boss: Client, monkeypatch: 
     [
         ({"since": "yesterday"}, ["yesterday", "2026-03-01T02:00:00+08:00"]),
         ({"since": "2026-02-26", "until": "2026-02-25"}, ["2026-02-25T16:00:00+00:00", "earlier begin"]),
+        ({"since": "1969-12-31"}, ["1970 to 2199", "1969-12-30T16:00:00+00:00"]),
         ({"at": "26.02.2026"}, ["26.02.2026", "2026-03-01T02:00:00+08:00"]),
+        ({"at": "9999-12-31T00:00Z"}, ["1970 to 2199", "9999-12-31T00:00:00+00:00"]),
     ],
 )
 def test_a_wrong_time_is_said_with_a_right_one(
