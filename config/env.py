@@ -49,6 +49,7 @@ class WatchbillSettings:
     backup_keep: int
     retry_delays: tuple[int, ...]
     retry_jitter: float
+    recovery_grace_seconds: int
     lease_seconds: float
     heartbeat_seconds: float
     unclaimed_seconds: float
@@ -108,6 +109,7 @@ def watchbill() -> WatchbillSettings:
         backup_keep=env.int("BACKUP_KEEP", default=5),
         retry_delays=tuple(env.list("RETRY_DELAYS", cast=int, default=[30, 60, 300, 900, 3600])),
         retry_jitter=env.float("RETRY_JITTER", default=0.1),
+        recovery_grace_seconds=env.int("RECOVERY_GRACE_SECONDS", default=60),
         lease_seconds=env.float("LEASE_SECONDS", default=20.0),
         heartbeat_seconds=env.float("HEARTBEAT_SECONDS", default=2.0 if is_sqlite else 5.0),
         unclaimed_seconds=env.float("UNCLAIMED_SECONDS", default=20.0),

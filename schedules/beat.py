@@ -21,7 +21,8 @@ from django_celery_beat.schedulers import DatabaseScheduler
 from schedules.engine.admission import admit_waiting
 from schedules.engine.clock import database_now
 from schedules.engine.leader import Leadership
-from schedules.engine.planning import BATCH, plan_due
+from schedules.engine.pausing import pause_failing_due
+from schedules.engine.planning import BATCH, plan_due, recompute_cursors
 from schedules.engine.publishing import BrokerUnreachable
 from schedules.engine.rescue import Rescue
 from schedules.engine.slots import RedisError, SlotsNotReady
@@ -40,7 +41,7 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._leadership = Leadership()
         self._rescue = Rescue()
-        self._leads = self._won = False
+        self._leads = self._won = self._zones_current = False
         self._lease_checked = self._rescued = 0.0
         super().__init__(*args, **kwargs)
 
@@ -50,6 +51,8 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
         try:
             if not self._lead():
                 return limit
+            self._step("zones", self._recompute)
+            self._step("failing jobs", lambda: pause_failing_due(database_now()))
             busy = self._step("planning", self._plan)
             self._step("admission", lambda: admit_waiting(database_now()))
             if time.monotonic() - self._rescued >= RESCUE_SECONDS:
@@ -117,6 +120,12 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
         self._dirty.clear()
         self._schedule = self.all_as_schedule()
         self._heap = None
+
+    def _recompute(self) -> None:
+        """Next fires by the present time-zone data, once for each leader: a new version comes with a new process."""
+        begun = time.monotonic()
+        while not self._zones_current and time.monotonic() - begun < PLANNING_SECONDS:
+            self._zones_current = not recompute_cursors(database_now())
 
     def _plan(self) -> bool:
         """Plan what is due, for about a second at most. Returns whether more is due."""

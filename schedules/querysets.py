@@ -17,6 +17,9 @@ ACTIVE = ("queued", "running")
 # has reaped what that worker left outside.
 HOLDS_SLOTS = Q(status="running") | (Q(status="queued") & (~Q(admission_token="") | ~Q(handle={})))
 
+# It needs its agent for itself.
+ALONE = Q(hold__in=["exclusive", "recovery"])
+
 
 class ScheduleQuerySet(models.QuerySet["Schedule"]):
     def of(self, organisation: Organisation) -> Self:
@@ -50,6 +53,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Queued, its time has come, no slot yet; of organisations that are open."""
         return self.filter(status="queued", admission_token="", next_attempt_at__lte=now, organisation__is_active=True)
 
+    def with_limits(self) -> Self:
+        """With all that limits them (``slots.scopes_of``), in one statement."""
+        return self.select_related("organisation", "schedule", "backfill", "agent")
+
     def admitted(self) -> Self:
         """Holding slots with a message out, not yet claimed."""
         return self.filter(status="queued").exclude(admission_token="")
@@ -66,3 +73,8 @@ class SkipSpanQuerySet(models.QuerySet["SkipSpan"]):
 class BlackoutQuerySet(models.QuerySet["BlackoutCalendar"]):
     def of(self, organisation: Organisation) -> Self:
         return self.filter(organisation=organisation)
+
+    def holding_for(self, schedule: Schedule) -> Self:
+        """Those that hold for this schedule: its own and its organisation's."""
+        for_all = Q(for_all=True, organisation=schedule.organisation_id)
+        return self.filter(for_all | Q(schedules=schedule)).distinct()

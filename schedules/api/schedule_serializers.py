@@ -13,7 +13,7 @@ from rest_framework import serializers
 from fleet.models import Agent
 from schedules import timing
 from schedules.api.fields import AgentField, InstantField, PayloadField, StrictSerializer
-from schedules.engine.planning import rule_of
+from schedules.engine.course import planned_rule
 from schedules.models import Schedule
 from schedules.services.schedules import FIELDS
 from schedules.timing.parsing import LONGEST_INTERVAL
@@ -80,7 +80,7 @@ class ScheduleDetailSerializer(ScheduleSerializer):
         if not schedule.enabled or schedule.next_run_at is None:
             return []
         try:
-            rule = rule_of(schedule)
+            rule = planned_rule(schedule)
         except timing.ExpressionError:
             return []
         # From the cursor when it lies ahead; one that lies behind is about to be planned.

@@ -16,8 +16,10 @@ from django.db.models import Count, F, Q, Window
 from django.db.models.functions import RowNumber
 
 from schedules.engine import lifecycle, publishing, slots
+from schedules.engine.holds import Bars, make_way
 from schedules.executors.registry import executors
 from schedules.models import Run, WorkerProcess
+from schedules.querysets import ALONE
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ def admit_waiting(now: datetime) -> list[Run]:
 def admit(runs: Iterable[Run], now: datetime) -> list[Run]:
     """Admit these waiting runs in this order, publish them, and return those that were admitted."""
     room = _Room(now)
-    ready = [run for run in runs if _can_run(run, now) and room.has(run) and _take_slots(run, room)]
+    ready = [run for run in runs if _may_run(run, now) and room.has(run) and _take_slots(run, room, now)]
     # In one order everywhere: two admissions that update the same rows must not wait for each other.
     winners = set(lifecycle.runs_admit(sorted(ready, key=lambda run: run.pk), now=now))
     won = [run for run in ready if run in winners]
@@ -56,13 +58,17 @@ class _Room:
     """What is known to be full in this pass, so that a full scope is asked for once."""
 
     def __init__(self, now: datetime) -> None:
-        self.full: set[str] = set()
+        self.full: set[slots.Scope] = set()
         self.left = _queue_room(now)
+        self.bars = Bars(now)
 
     def has(self, run: Run) -> bool:
-        return self.left.get(run.queue, ADMITTED_PER_SLOT) > 0 and not any(
-            scope.name in self.full for scope in slots.scopes_of(run)
-        )
+        if self.left.get(run.queue, ADMITTED_PER_SLOT) <= 0 or self.bars.stop(run):
+            return False
+        # One that has to be reaped holds its slots already: the scope that it fills itself is not full for it. A
+        # recovery is asked for each time, since who refuses it has to make way.
+        insists = bool(run.handle) or run.hold == Run.Hold.RECOVERY
+        return insists or self.full.isdisjoint(slots.scopes_of(run))
 
     def took(self, run: Run) -> None:
         self.left[run.queue] = self.left.get(run.queue, ADMITTED_PER_SLOT) - 1
@@ -76,8 +82,15 @@ def candidates(now: datetime) -> Iterator[Run]:
         yield from (run for run in turn if run is not None)
 
 
+def _first(run: Run, now: datetime) -> tuple[bool, float, datetime | None, int]:
+    return (run.hold != Run.Hold.RECOVERY, -urgency(run, now), run.next_attempt_at, run.pk)
+
+
 def _lane(organisation_id: int, now: datetime) -> list[Run]:
-    """One organisation's candidates: half of them the most urgent, half the oldest, so that none starves."""
+    """One organisation's candidates: half of them the most urgent, half the oldest, so that none starves.
+
+    Those that need their agent alone come on top: they may be young and have to be seen all the same.
+    """
     # A schedule or an agent at its limit must not fill the lane with runs that can't be admitted.
     rank = Window(RowNumber(), partition_by=F("schedule_id"), order_by=[F("priority").desc(), F("next_attempt_at")])
     agent_rank = Window(RowNumber(), partition_by=F("agent_id"), order_by=[F("priority").desc(), F("next_attempt_at")])
@@ -88,9 +101,10 @@ def _lane(organisation_id: int, now: datetime) -> list[Run]:
     keys = {
         *waiting.order_by("-priority", "next_attempt_at")[:half],
         *waiting.order_by("next_attempt_at")[:half],
+        *lane.filter(ALONE).order_by("next_attempt_at").values_list("pk", flat=True)[:half],
     }
-    runs = Run.objects.filter(pk__in=keys).select_related("organisation", "schedule", "agent")
-    return sorted(runs, key=lambda run: (-urgency(run, now), run.next_attempt_at, run.pk))
+    runs = Run.objects.filter(pk__in=keys).with_limits()
+    return sorted(runs, key=lambda run: _first(run, now))
 
 
 def urgency(run: Run, now: datetime) -> float:
@@ -99,7 +113,11 @@ def urgency(run: Run, now: datetime) -> float:
     return run.priority + (now - run.next_attempt_at) / AGEING
 
 
-def _can_run(run: Run, now: datetime) -> bool:
+def _may_run(run: Run, now: datetime) -> bool:
+    if run.start_by and now > run.start_by and run.attempt == 1 and not run.handle:
+        cause = f"It could not start until {run.start_by:%Y-%m-%d %H:%M:%S} UTC (start within)."
+        lifecycle.run_skip(run, cause=cause, now=now)
+        return False
     if run.executor in executors():
         return True
     lifecycle.run_refuse(
@@ -111,7 +129,7 @@ def _can_run(run: Run, now: datetime) -> bool:
     return False
 
 
-def _take_slots(run: Run, room: _Room) -> bool:
+def _take_slots(run: Run, room: _Room, now: datetime) -> bool:
     scopes = slots.scopes_of(run)
     try:
         full = slots.acquire(run.pk, run.attempt, scopes)
@@ -119,7 +137,9 @@ def _take_slots(run: Run, room: _Room) -> bool:
         slots.rebuild()
         full = slots.acquire(run.pk, run.attempt, scopes)
     if full is not None:
-        room.full.add(full.name)
+        room.full.add(full)
+        if run.hold == Run.Hold.RECOVERY:
+            make_way(run, now)
         return False
     room.took(run)
     return True

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from pydantic import ValidationError
 
-from schedules.engine import admission, lifecycle, slots
+from schedules.engine import admission, lifecycle, pausing, slots
 from schedules.engine.attempt import Attempt
 from schedules.engine.clock import database_now
 from schedules.engine.keeper import keeper
@@ -59,6 +59,7 @@ def execute(*, run_id: int, attempt: int, token: str) -> None:
     if not recorded:
         logger.warning("run %s: the attempt had lost its claim; what it did is not recorded", run.job_run_id)
     elif not isinstance(outcome, Unreaped):
+        _pause_if_failing(run, outcome)
         _let_next_in(run, attempt)
 
 
@@ -228,6 +229,16 @@ def _insist(step: Callable[[], T], work: Attempt) -> T | None:
         except DatabaseError:
             logger.exception("run %s: a part of its log can't be stored", work.job_run_id)
             return None
+
+
+def _pause_if_failing(run: Run, outcome: Outcome) -> None:
+    """After the commit; when it can't be done now, the beat does it before the next fire."""
+    if outcome.status not in {"failed", "timeout"} or run.schedule is None or not run.schedule.pause_after_failures:
+        return
+    try:
+        pausing.pause_if_failing(run.schedule.pk, database_now())
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("the beat pauses %s if it keeps failing: %s", run.schedule_name, error)
 
 
 def _let_next_in(run: Run, attempt: int) -> None:

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from schedules.engine.newruns import following_runs
 from schedules.engine.storable import storable, storable_json
 from schedules.executors.base import Result
 from schedules.models import Run, RunEvent
@@ -73,10 +74,32 @@ def runs_admit(runs: Sequence[Run], *, now: datetime) -> list[Run]:
 
 
 @transaction.atomic
+def run_withdraw(run: Run, *, cause: str, now: datetime) -> bool:
+    """admitted → waiting for a slot: its message is void, and its slots are the caller's to free."""
+    row = Run.objects.filter(pk=run.pk, status=Status.QUEUED, admission_token=run.admission_token, handle={})
+    changed = bool(run.admission_token) and row.update(admission_token="", admitted_at=None)
+    if changed:
+        _append([run], kind="withdrawn", cause=cause, at=now)
+    return bool(changed)
+
+
+@transaction.atomic
+def run_skip(run: Run, *, cause: str, now: datetime) -> bool:
+    """queued → skipped: too late for its first attempt to start (``start_by``)."""
+    rows = Run.objects.filter(pk=run.pk, status=Status.QUEUED, admission_token="", attempt=1, handle={})
+    changed = rows.update(
+        status=Status.SKIPPED, finished_at=now, error_code="start_within", error_message=storable(cause)
+    )
+    if changed:
+        _append([run], kind="skipped", cause=cause, at=now, status=Status.SKIPPED)
+    return bool(changed)
+
+
+@transaction.atomic
 def run_claim(*, run_id: int, attempt: int, token: str, worker: str, now: datetime) -> Run | None:
     """admitted → running. Matches run, attempt and token; None means: drop the message."""
     rows = Run.objects.filter(pk=run_id, status=Status.QUEUED, attempt=attempt, admission_token=token)
-    run = rows.select_related("organisation", "schedule", "agent").first() if token else None
+    run = rows.with_limits().first() if token else None
     if run is None:
         return None
     changes: dict[str, Any] = {
@@ -131,6 +154,8 @@ def run_finish(run: Run, outcome: Outcome, *, now: datetime) -> Run | None:
     if not _claimed(run).update(claim_token="", handle={}, ending="", **changes):
         return None
     _append([run], kind=outcome.status, cause=_cause(outcome, changes), at=now, status=changes["status"])
+    if changes["status"] == outcome.status:
+        _start_followers(run, outcome.status, now)
     for name, value in changes.items():
         setattr(run, name, value)
     run.claim_token = ""
@@ -146,6 +171,7 @@ def run_cancel(run: Run, *, cause: str, actor: str, now: datetime) -> Literal["e
     if row.status == Status.QUEUED and not row.handle:
         _end_queued(row, status=Status.CANCELLED, code="cancelled", message=cause, now=now)
         _append([row], kind="cancelled", cause=cause, at=now, actor=actor, status=Status.CANCELLED)
+        _start_followers(row, Status.CANCELLED, now)
         return "ended"
     # Outside work may still go on: the worker, or the next claim, which reaps, ends it.
     waiting = {"ending": "cancelled", "next_attempt_at": now} if row.status == Status.QUEUED else {}
@@ -162,6 +188,7 @@ def run_abandon(run: Run, *, cause: str, actor: str, now: datetime) -> bool:
         return False
     _end_queued(row, status=Status.CANCELLED, code="abandoned", message=cause, now=now)
     _append([row], kind="cancelled", cause=cause, at=now, actor=actor, status=Status.CANCELLED)
+    _start_followers(row, Status.CANCELLED, now)
     return True
 
 
@@ -219,7 +246,14 @@ def run_refuse(run: Run, *, code: str, message: str, now: datetime) -> bool:
     changed = _end_queued(run, status=Status.FAILED, code=code, message=message, now=now)
     if changed:
         _append([run], kind="failed", cause=message, at=now, status=Status.FAILED)
+        _start_followers(run, Status.FAILED, now)
     return bool(changed)
+
+
+def _start_followers(run: Run, status: str, now: datetime) -> None:
+    """Queue the runs that follow, in the transaction of the end itself: neither is there without the other."""
+    if following := following_runs(run, status, now):
+        runs_insert(following, cause=f"{run.schedule_name} ended: {status} ({run.job_run_id})")
 
 
 def _end_queued(run: Run, *, status: str, code: str, message: str, now: datetime) -> int:

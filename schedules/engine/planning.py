@@ -1,4 +1,4 @@
-"""Planning: due fires become runs, each exactly once.
+"""Planning: due fires become runs, each exactly once, and whatever becomes no run is written down.
 
 Read and compute without locks; then one short transaction advances each cursor by compare-and-set on the
 schedule's ``version`` and cursor, and inserts runs and skip spans only for the winners. So an edit is never
@@ -8,54 +8,28 @@ overwritten, and planning twice (two beats, a crash between any two statements) 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from schedules import timing
-from schedules.engine import lifecycle, slots
-from schedules.executors.registry import executors
-from schedules.models import Run, Schedule, SkipSpan
+from schedules.engine import ledger, lifecycle, slots
+from schedules.engine.course import Course, course_after
+from schedules.engine.fates import Plan, plan_one
+from schedules.engine.newruns import planned_run
+from schedules.models import BlackoutCalendar, Run, Schedule
 
 logger = logging.getLogger(__name__)
 
 BATCH = 200
-# A fire planned later than this was missed; below it, the tick was merely not faster.
-ON_TIME = timedelta(seconds=30)
-# After a long outage a schedule catches up in steps, so that one of them can't keep the others waiting.
-FIRES_PER_STEP = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Skip:
-    """Consecutive fires that become no run, for one reason."""
-
-    reason: str
-    first: datetime
-    last: datetime
-    count: int
-
-
-@dataclass(kw_only=True)
-class Plan:
-    """What the due fires of one schedule become."""
-
-    schedule: Schedule
-    cursor: datetime | None
-    fires: list[datetime] = field(default_factory=list)
-    skips: list[Skip] = field(default_factory=list)
-    cancel_active: bool = False
-
-    def skip(self, reason: str, fire: datetime) -> None:
-        """Add a fire to the last span when it continues it, else open a new one."""
-        last = self.skips[-1] if self.skips else None
-        if last and last.reason == reason and not (self.fires and self.fires[-1] > last.last):
-            self.skips[-1] = Skip(reason=reason, first=last.first, last=fire, count=last.count + 1)
-        else:
-            self.skips.append(Skip(reason=reason, first=fire, last=fire, count=1))
+# An edit makes up at most so many steps of missed fires in its transaction (``fates.FIRES_PER_STEP`` runs each).
+STEPS_AT_ONCE = 20
+# A schedule that can't be planned is looked at again after so long.
+DAMAGED_RETRY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +38,10 @@ class Planned:
 
     runs: list[Run]
     considered: int
+
+
+class StillCatchingUp(Exception):
+    """So many missed fires are being made up that an edit has to wait for the beat."""
 
 
 def plan_due(now: datetime, *, limit: int = BATCH, latest_first: bool = False) -> Planned:
@@ -76,77 +54,107 @@ def plan_due(now: datetime, *, limit: int = BATCH, latest_first: bool = False) -
     due = list((rows.reverse() if latest_first else rows).select_related("organisation")[:limit])
     if not due:
         return Planned(runs=[], considered=0)
-    active = _active_scheduled_runs(due)
-    plans = [_plan_safely(schedule, active.get(schedule.pk, 0), now) for schedule in due]
-    return Planned(runs=_commit(plans, now), considered=len(due))
+    return Planned(runs=_commit(_plans(due, now), now), considered=len(due))
 
 
-def rule_of(schedule: Schedule) -> timing.Rule:
-    """The arithmetic of a schedule. Raises ``timing.ExpressionError``."""
-    return timing.parse(
-        schedule.expression, timezone=schedule.timezone, job_name=schedule.name, anchor=schedule.anchor_at
-    )
+def settle(schedule: Schedule, now: datetime) -> None:
+    """Account for every fire through ``now`` as the settings stand, before they change.
 
-
-def plan_one(schedule: Schedule, active: int, now: datetime) -> Plan:
-    """Decide what each due fire becomes. Pure: ``active`` is the number of its scheduled runs not yet over."""
-    rule = rule_of(schedule)
-    fires = _due_fires(rule, schedule, now)
-    plan = Plan(schedule=schedule, cursor=rule.next_after(fires[-1]) if fires else rule.next_after(now))
-    more_follow = plan.cursor is not None and plan.cursor <= now
-    runs_late = _late_fires_that_run(schedule, fires, now, more_follow=more_follow)
-    for fire in fires:
-        if fire < schedule.active_from:
-            plan.skip(SkipSpan.Reason.PAUSED, fire)
-        elif now - fire > ON_TIME and fire not in runs_late:
-            plan.skip(SkipSpan.Reason.MISFIRE, fire)
-        else:
-            _overlap(plan, fire, active)
-    return plan
-
-
-def _overlap(plan: Plan, fire: datetime, active: int) -> None:
-    waiting = active + len(plan.fires)
-    policy = plan.schedule.overlap
-    if policy == Schedule.Overlap.CANCEL_RUNNING:
-        plan.cancel_active = True
-        if plan.fires:
-            plan.skip(SkipSpan.Reason.OVERLAP, plan.fires.pop())
-        plan.fires.append(fire)
-    elif (policy == Schedule.Overlap.SKIP and waiting) or (policy == Schedule.Overlap.QUEUE_ONE and waiting > 1):
-        plan.skip(SkipSpan.Reason.OVERLAP, fire)
+    The row is locked by the caller's transaction, and is brought up to date in memory. Raises
+    :class:`StillCatchingUp` when that would be more than a transaction may hold.
+    """
+    for _ in range(STEPS_AT_ONCE):
+        if not schedule.enabled or schedule.next_run_at is None or schedule.next_run_at > now:
+            break
+        try:
+            _commit([_plan(schedule, _context([schedule]), now)], now)
+        except timing.ExpressionError:
+            ledger.write_damaged(schedule, now)
+            schedule.next_run_at = None
     else:
-        plan.fires.append(fire)
+        raise StillCatchingUp
+    ledger.close_open_span(schedule, now)
+    schedule.planned_through = max(now, schedule.planned_through)
 
 
-def _due_fires(rule: timing.Rule, schedule: Schedule, now: datetime) -> list[datetime]:
-    """The fires from the cursor through now, oldest first, at most a step of them."""
-    assert schedule.next_run_at is not None  # noqa: S101 - a due schedule has a cursor
-    just_before = schedule.next_run_at - timedelta(microseconds=1)
-    return list(islice(rule.fires(just_before, now), FIRES_PER_STEP))
+def recompute_cursors(now: datetime, *, limit: int = BATCH) -> int:
+    """Compute next fires that an older version of the time-zone data gave anew. Returns how many were looked at.
+
+    Those that are due are left to planning, which computes with the present data anyway.
+    """
+    version = timing.zone_data_version()
+    stale = Schedule.objects.filter(enabled=True, kind=Schedule.Kind.CRON, next_run_at__gt=now)
+    rows = list(stale.exclude(zone_data=version).order_by("pk")[:limit])
+    for row in rows:
+        _recompute(row, now, version)
+    return len(rows)
 
 
-def _late_fires_that_run(
-    schedule: Schedule, fires: Sequence[datetime], now: datetime, *, more_follow: bool
-) -> set[datetime]:
-    """Of the missed fires those that are made up. ``more_follow``: the latest is not known in this step."""
-    window = now - timedelta(seconds=schedule.catchup_seconds)
-    late = [fire for fire in fires if now - fire > ON_TIME and fire >= max(window, schedule.active_from)]
-    if schedule.misfire == Schedule.Misfire.RUN_ALL:
-        return set(late)
-    on_time_follows = bool(fires) and now - fires[-1] <= ON_TIME
-    if schedule.misfire == Schedule.Misfire.SKIP or on_time_follows or more_follow:
-        return set()
-    return set(late[-1:])
-
-
-def _plan_safely(schedule: Schedule, active: int, now: datetime) -> Plan:
+@transaction.atomic
+def _recompute(row: Schedule, now: datetime, version: str) -> None:
+    through = max(now, row.planned_through)
     try:
-        return plan_one(schedule, active, now)
-    except Exception:
-        # One row that was damaged outside our services must not stop the watch for the others.
-        logger.exception("schedule %s (%s) can't be planned; its cursor is put off", schedule.pk, schedule.name)
-        return Plan(schedule=schedule, cursor=now + timedelta(minutes=5))
+        course = course_after(row, through, row.planned_runs)
+    except timing.ExpressionError:
+        course = Course(next_run_at=row.next_run_at)
+    if _unchanged(row).update(planned_through=through, next_run_at=course.next_run_at, zone_data=version):
+        ledger.open_span(row, course)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Context:
+    """What planning needs besides the rows: which runs are not over, and which blackouts hold."""
+
+    active: Mapping[int, int]
+    calendars: Mapping[int, Sequence[timing.Blackouts]]
+
+
+def _context(due: Sequence[Schedule]) -> _Context:
+    return _Context(active=_active_scheduled_runs(due), calendars=calendars_of(due))
+
+
+def _plans(due: Sequence[Schedule], now: datetime) -> list[Plan]:
+    context = _context(due)
+    plans = []
+    for schedule in due:
+        try:
+            plans.append(_plan(schedule, context, now))
+        except Exception:
+            # One row that was damaged outside our services must not stop the watch for the others. Its past stays
+            # open until it can be read again.
+            logger.exception("schedule %s (%s) can't be planned; its cursor is put off", schedule.pk, schedule.name)
+            _unchanged(schedule).update(next_run_at=now + DAMAGED_RETRY)
+    return plans
+
+
+def _plan(schedule: Schedule, context: _Context, now: datetime) -> Plan:
+    active, calendars = context.active.get(schedule.pk, 0), context.calendars.get(schedule.pk, ())
+    return plan_one(schedule, calendars=calendars, active=active, now=now)
+
+
+def calendars_of(schedules: Iterable[Schedule]) -> dict[int, list[timing.Blackouts]]:
+    """The blackouts that hold for each schedule, by its primary key: its own and its organisation's."""
+    rows = {schedule.pk: schedule for schedule in schedules}
+    found: dict[int, list[timing.Blackouts]] = defaultdict(list)
+    organisations = {schedule.organisation_id for schedule in rows.values()}
+    for_all = Q(for_all=True, organisation__in=organisations)
+    own = BlackoutCalendar.schedules.through.objects.filter(schedule__in=rows)
+    named: dict[int, list[int]] = defaultdict(list)
+    for calendar_id, schedule_id in own.values_list("blackoutcalendar_id", "schedule_id"):
+        named[calendar_id].append(schedule_id)
+    for calendar in BlackoutCalendar.objects.filter(for_all | Q(pk__in=named)).order_by("pk"):
+        held = [pk for pk, row in rows.items() if row.organisation_id == calendar.organisation_id]
+        for pk in held if calendar.for_all else named[calendar.pk]:
+            found[pk].append(_blackouts(calendar))
+    return found
+
+
+def _blackouts(calendar: BlackoutCalendar) -> timing.Blackouts:
+    try:
+        return timing.parse_blackouts(calendar.windows, timezone=calendar.timezone)
+    except timing.ExpressionError:
+        logger.exception("the blackouts of %s can't be read; they are left out", calendar.name)
+        return timing.parse_blackouts("", timezone="UTC")
 
 
 def _active_scheduled_runs(due: Sequence[Schedule]) -> dict[int, int]:
@@ -163,72 +171,47 @@ def _commit(plans: Sequence[Plan], now: datetime) -> list[Run]:
     won = [plan for plan in plans if _advance(plan)]
     runs = [planned_run(plan.schedule, fire, now) for plan in won for fire in plan.fires]
     fresh = lifecycle.runs_insert(runs, cause="the schedule fired")
-    SkipSpan.objects.bulk_create(
-        [
-            SkipSpan(
-                schedule=plan.schedule,
-                reason=skip.reason,
-                first_fire_at=skip.first,
-                last_fire_at=skip.last,
-                count=skip.count,
-            )
-            for plan in won
-            for skip in plan.skips
-        ],
-        ignore_conflicts=True,
-    )
     for plan in won:
-        if plan.cancel_active:
+        if plan.skips:
+            ledger.spans_write(plan.schedule, plan.skips, continues=plan.begins_with_skip)
+        ledger.open_span(plan.schedule, plan.course)
+        _keep(plan)
+        if plan.fires and plan.schedule.overlap == Schedule.Overlap.CANCEL_RUNNING:
             _cancel_active(plan.schedule, {run.pk for run in fresh}, now)
     return fresh
 
 
 def _advance(plan: Plan) -> bool:
-    schedule = plan.schedule
-    changes: dict[str, object] = {"next_run_at": plan.cursor}
+    changes: dict[str, object] = {
+        "planned_through": plan.through,
+        "next_run_at": plan.course.next_run_at,
+        "zone_data": timing.zone_data_version(),
+    }
     if plan.fires:
         changes["last_run_at"] = plan.fires[-1]
-    return bool(
-        Schedule.objects.filter(
-            pk=schedule.pk, version=schedule.version, next_run_at=schedule.next_run_at, enabled=True
-        ).update(**changes)
+        changes["planned_runs"] = plan.schedule.planned_runs + len(plan.fires)
+    return bool(_unchanged(plan.schedule).update(**changes))
+
+
+def _unchanged(schedule: Schedule) -> QuerySet[Schedule]:
+    return Schedule.objects.filter(
+        pk=schedule.pk, version=schedule.version, next_run_at=schedule.next_run_at, enabled=True
     )
+
+
+def _keep(plan: Plan) -> None:
+    """The row in memory as it is in the database now: whoever settles goes on with it."""
+    schedule = plan.schedule
+    schedule.planned_through, schedule.zone_data = plan.through, timing.zone_data_version()
+    schedule.next_run_at = plan.course.next_run_at
+    if plan.fires:
+        schedule.last_run_at = plan.fires[-1]
+        schedule.planned_runs += len(plan.fires)
 
 
 def _cancel_active(schedule: Schedule, fresh: set[int], now: datetime) -> None:
     scheduled = Run.objects.active().filter(schedule=schedule, trigger=Run.Trigger.SCHEDULE)
     cause = "a later fire replaces it (overlap: cancel_running)"
-    replaced = list(scheduled.exclude(pk__in=fresh).select_related("organisation", "schedule", "agent"))
+    replaced = list(scheduled.exclude(pk__in=fresh).with_limits())
     ended = [run for run in replaced if lifecycle.run_cancel(run, cause=cause, actor="beat", now=now) == "ended"]
     slots.release_after_commit(ended)
-
-
-def planned_run(schedule: Schedule, fire: datetime, now: datetime) -> Run:
-    """The run of a fire. Its key follows from schedule and nominal fire, so that planning twice is harmless."""
-    run = new_run(schedule, now)
-    run.job_run_id = f"s{schedule.pk}-{fire:%Y%m%dT%H%M%SZ}"
-    run.trigger, run.fire_at, run.next_attempt_at = Run.Trigger.SCHEDULE, fire, fire
-    return run
-
-
-def new_run(schedule: Schedule, now: datetime) -> Run:
-    """A run that carries all it needs, whatever happens to its schedule later."""
-    executor = executors().get(schedule.executor)
-    retries = schedule.max_retries
-    if retries is None:
-        retries = executor.default_retries if executor else 0
-    return Run(
-        organisation_id=schedule.organisation_id,
-        schedule=schedule,
-        agent_id=schedule.agent_id,
-        schedule_name=schedule.name,
-        executor=schedule.executor,
-        queue=executor.queue if executor else "housekeeping",
-        payload=schedule.payload,
-        priority=schedule.priority,
-        timeout_seconds=schedule.timeout_seconds,
-        max_retries=retries,
-        retry_delays=schedule.retry_delays,
-        created_at=now,
-        next_attempt_at=now,
-    )

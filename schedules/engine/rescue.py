@@ -121,5 +121,5 @@ class Rescue:
         return len(old) + len(rightful - held)
 
     def _rightful(self) -> set[tuple[str, str]]:
-        runs = Run.objects.holding_slots().select_related("organisation", "schedule", "agent")
-        return {(scope.name, slots.member_of(run)) for run in runs for scope in slots.scopes_of(run)}
+        runs = Run.objects.holding_slots().with_limits()
+        return {(scope.name, member) for run in runs for scope, member in slots.places_of(run)}

@@ -21,10 +21,12 @@ from redis.exceptions import NoScriptError, RedisError
 
 from schedules.engine.clock import database_now
 from schedules.engine.connection import client
-from schedules.models import EngineLease, Run
+from schedules.models import Backfill, EngineLease, Run, Schedule
 
 if TYPE_CHECKING:
     from redis import Redis
+
+    from fleet.models import Organisation
 
 logger = logging.getLogger(__name__)
 
@@ -33,17 +35,23 @@ EPOCH_KEY = f"{PREFIX}epoch"
 SLOTS_PATTERN = f"{PREFIX}slots:*"
 
 # All scopes or none, in one call; the slot of the run's former attempt, which a lost one still holds, becomes this
-# one's. Returns -1 on a wrong epoch, 0 when taken, else the number of the full scope.
+# one's. ARGV: the two members, how many of the scopes are joined, their limits; the scopes behind them have to be
+# empty. Returns -1 on a wrong epoch, 0 when taken, else the number of the full scope.
 ACQUIRE = """
 local epoch = redis.call('GET', KEYS[1])
 if not epoch or not string.find(redis.call('INFO', 'server'), 'run_id:' .. epoch, 1, true) then return -1 end
-for i = 2, #KEYS do
-  local own = redis.call('SISMEMBER', KEYS[i], ARGV[1]) + redis.call('SISMEMBER', KEYS[i], ARGV[2])
-  if own == 0 and redis.call('SCARD', KEYS[i]) >= tonumber(ARGV[i + 1]) then return i - 1 end
+local joined = tonumber(ARGV[3])
+for i = 1, joined do
+  local key, limit = KEYS[i + 1], tonumber(ARGV[i + 3])
+  local own = redis.call('SISMEMBER', key, ARGV[1]) + redis.call('SISMEMBER', key, ARGV[2])
+  if own == 0 and limit >= 0 and redis.call('SCARD', key) >= limit then return i end
 end
-for i = 2, #KEYS do
-  redis.call('SREM', KEYS[i], ARGV[2])
-  redis.call('SADD', KEYS[i], ARGV[1])
+for i = joined + 1, #KEYS - 1 do
+  if redis.call('SCARD', KEYS[i + 1]) > 0 then return i end
+end
+for i = 1, joined do
+  redis.call('SREM', KEYS[i + 1], ARGV[2])
+  redis.call('SADD', KEYS[i + 1], ARGV[1])
 end
 return 0
 """
@@ -56,10 +64,14 @@ class SlotsNotReady(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What is limited (``organisation:3``) and to how many runs at once."""
+    """What is limited (``organisation:3``) and to how many runs at once; no limit lets every run in, and counts it.
+
+    A scope that a run does not join has to be empty for it.
+    """
 
     name: str
-    limit: int
+    limit: int | None
+    joins: bool = True
 
     @property
     def key(self) -> str:
@@ -67,18 +79,43 @@ class Scope:
 
 
 def scopes_of(run: Run) -> list[Scope]:
-    """The scopes of a run with the limits in force now; reads organisation, schedule and agent of the run."""
-    scopes = [Scope(name=f"organisation:{run.organisation_id}", limit=run.organisation.max_concurrent_runs)]
-    if run.schedule is not None:
-        scopes.append(Scope(name=f"schedule:{run.schedule_id}", limit=run.schedule.max_concurrent_runs))
-    if run.agent is not None:
-        scopes.append(Scope(name=f"agent:{run.agent_id}", limit=run.agent.max_concurrent_runs))
-    return scopes
+    """The scopes of a run with the limits in force now, those it joins first.
+
+    Reads organisation, schedule, backfill and agent of the run. A recovery passes the limits of organisation and
+    schedule, never the hold of its agent.
+    """
+    limited = run.hold != Run.Hold.RECOVERY
+    scopes = [_scope("organisation", run.organisation, limited=limited)]
+    if run.backfill is not None:
+        scopes.append(_scope("backfill", run.backfill, limited=limited))
+    elif run.schedule is not None:
+        scopes.append(_scope("schedule", run.schedule, limited=limited))
+    return scopes + _agent_scopes(run)
+
+
+def _scope(kind: str, of: Organisation | Schedule | Backfill, *, limited: bool) -> Scope:
+    return Scope(name=f"{kind}:{of.pk}", limit=of.max_concurrent_runs if limited else None)
+
+
+def _agent_scopes(run: Run) -> list[Scope]:
+    """Beside others as far as the agent's limit goes and nobody holds it alone; or alone."""
+    if run.agent is None:
+        return []
+    alone = run.hold != Run.Hold.SHARED
+    return [
+        Scope(name=f"agent:{run.agent_id}", limit=1 if alone else run.agent.max_concurrent_runs),
+        Scope(name=f"alone:{run.agent_id}", limit=1, joins=alone),
+    ]
 
 
 def member_of(run: Run) -> str:
     """What stands in the sets for a run's present attempt."""
     return f"{run.pk}:{run.attempt}"
+
+
+def places_of(run: Run) -> list[tuple[Scope, str]]:
+    """The scopes in which a run that holds its slots stands, and as what."""
+    return [(scope, member_of(run)) for scope in scopes_of(run) if scope.joins]
 
 
 def acquire(run_id: int, attempt: int, scopes: list[Scope]) -> Scope | None:
@@ -88,7 +125,8 @@ def acquire(run_id: int, attempt: int, scopes: list[Scope]) -> Scope | None:
     """
     keys = [EPOCH_KEY, *(scope.key for scope in scopes)]
     members = [f"{run_id}:{attempt}", f"{run_id}:{attempt - 1}"]
-    values = [*keys, *members, *(str(scope.limit) for scope in scopes)]
+    limits = [scope.limit for scope in scopes if scope.joins]
+    values = [*keys, *members, str(len(limits)), *("-1" if limit is None else str(limit) for limit in limits)]
     redis = client()
     try:
         answer = int(redis.evalsha(ACQUIRE_SHA, len(keys), *values))
@@ -150,7 +188,7 @@ def rebuild() -> bool:
         _lock()
         if is_ready():
             return False
-        _write(client(), Run.objects.holding_slots().select_related("organisation", "schedule", "agent"))
+        _write(client(), Run.objects.holding_slots().with_limits())
         return True
 
 
@@ -167,8 +205,8 @@ def _write(redis: Redis, runs: Iterable[Run]) -> None:
     if stale := list(redis.scan_iter(SLOTS_PATTERN, count=1000)):
         pipeline.delete(*stale)
     for run in runs:
-        for scope in scopes_of(run):
-            pipeline.sadd(scope.key, member_of(run))
+        for scope, member in places_of(run):
+            pipeline.sadd(scope.key, member)
     pipeline.set(EPOCH_KEY, epoch)
     pipeline.execute()
 
@@ -212,6 +250,7 @@ __all__ = (
     "held",
     "is_ready",
     "member_of",
+    "places_of",
     "put",
     "rebuild",
     "rebuild_if_needed",

@@ -14,7 +14,7 @@ from fleet.errors import Conflict, NotFound
 from fleet.models import Organisation
 from schedules.engine import admission, lifecycle, slots
 from schedules.engine.clock import database_now
-from schedules.engine.planning import new_run
+from schedules.engine.newruns import new_run
 from schedules.models import Run, Schedule
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def run_cancel(*, run: Run, actor: Actor) -> Run:
     """Cancel a run: at once when it waits, within seconds when it runs. Raises :class:`Conflict` when it is over."""
     cause = f"cancelled by {actor.label}"
     done = lifecycle.run_cancel(run, cause=cause, actor=actor.label, now=database_now())
-    fresh = Run.objects.select_related("organisation", "schedule", "agent").get(pk=run.pk)
+    fresh = Run.objects.with_limits().get(pk=run.pk)
     if done:
         _audit(run, "run.cancel", actor)
     elif fresh.is_over:
@@ -73,12 +73,12 @@ def run_abandon(*, run: Run, actor: Actor) -> Run:
         raise Conflict(f"The run {run.job_run_id} does not wait for outside work to end: cancel it without --abandon.")
     _audit(run, "run.abandon", actor)
     slots.release_after_commit([run])
-    return Run.objects.select_related("organisation", "schedule", "agent").get(pk=run.pk)
+    return Run.objects.with_limits().get(pk=run.pk)
 
 
 def run_found(organisation: Organisation, job_run_id: str) -> Run:
     """The organisation's run of this key. Raises :class:`NotFound`."""
-    rows = Run.objects.of(organisation).select_related("organisation", "schedule", "agent")
+    rows = Run.objects.of(organisation).with_limits()
     run = rows.filter(job_run_id=job_run_id).first()
     if run is None:
         raise NotFound(f"There is no run {job_run_id!r} in {organisation}.", field="run")
@@ -117,6 +117,8 @@ def _request_retry(*, run: Run, actor: Actor) -> Run:
                 "timeout_seconds",
                 "max_retries",
                 "retry_delays",
+                "hold",
+                "grace_seconds",
             )
         },
     )
@@ -140,7 +142,7 @@ def _insert(run: Run, action: str, cause: str, actor: Actor) -> Run:
 
 def _dispatch(run: Run) -> Requested:
     """After the commit: slots, token, message. What fails here stays queued and is the beat's to do."""
-    fresh = Run.objects.select_related("organisation", "schedule", "agent").get(pk=run.pk)
+    fresh = Run.objects.with_limits().get(pk=run.pk)
     try:
         admitted = admission.admit([fresh], database_now())
     except (slots.RedisError, slots.SlotsNotReady) as error:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from pydantic import ValidationError
 
 from fleet.actors import Actor
 from fleet.audit import audit_record, changed_values, field_values
 from fleet.clients.docker_command import mask_environment
-from fleet.errors import InvalidInput, NameTaken, NotFound
-from fleet.models import Agent, Organisation
+from fleet.errors import Conflict, InvalidInput, NameTaken, NotFound
+from fleet.models import Organisation
 from fleet.names import near
-from schedules import timing
-from schedules.engine import lifecycle, slots
-from schedules.engine.attempt import agent_view
+from schedules.engine import ledger, lifecycle, pausing, slots
 from schedules.engine.clock import database_now
-from schedules.engine.planning import rule_of
-from schedules.executors.problems import first_problem
-from schedules.executors.registry import executor_of
+from schedules.engine.course import planned_rule
+from schedules.engine.planning import StillCatchingUp, settle
 from schedules.models import Run, Schedule
-from schedules.names import check_name, readable_slug
+from schedules.names import readable_slug
+from schedules.services.checks import check_length, check_schedule
 
 # What a person sets; everything else is the engine's.
 FIELDS = (
@@ -43,19 +40,63 @@ FIELDS = (
     "misfire",
     "catchup_seconds",
     "priority",
+    "jitter_seconds",
+    "start_within_seconds",
+    "starts_at",
+    "ends_at",
+    "max_runs",
+    "pause_after_failures",
+    "run_after",
+    "run_after_on",
 )
-_TIMING = {"expression", "timezone", "name"}
-LONGEST_TIMEOUT = timedelta(days=7)
+# What decides which fires there are: a change of one of these first accounts for the fires until now.
+_COURSE = {"expression", "timezone", "name", "starts_at", "ends_at", "max_runs"}
 
 
 @transaction.atomic(durable=True)
 def schedule_create(
     *, organisation: Organisation, actor: Actor, display_name: str = "", enabled: bool = True, **values: Any
 ) -> Schedule:
-    """Create a schedule and set its cursor. ``values`` are of :data:`FIELDS`; ``name`` follows from the display name.
+    """Create a schedule and set its course. ``values`` are of :data:`FIELDS`; ``name`` follows from the display name.
 
     Raises :class:`InvalidInput` or :class:`NameTaken`, each naming the field.
     """
+    return create_in_transaction(
+        organisation=organisation, actor=actor, display_name=display_name, enabled=enabled, **values
+    )
+
+
+@transaction.atomic(durable=True)
+def schedule_update(*, schedule: Schedule, actor: Actor, **changes: Any) -> Schedule:
+    """Change fields. What decides on the fires replans the future and leaves the past as it was accounted for."""
+    return update_in_transaction(schedule=schedule, actor=actor, **changes)
+
+
+@transaction.atomic(durable=True)
+def schedule_enable(*, schedule: Schedule, actor: Actor) -> Schedule:
+    """Let it fire again. Fires that passed while it was off count as paused, not as missed."""
+    return enable_in_transaction(schedule=schedule, actor=actor)
+
+
+@transaction.atomic(durable=True)
+def schedule_disable(*, schedule: Schedule, actor: Actor, reason: str = "") -> Schedule:
+    """Stop it from firing. Runs that wait or run go on."""
+    return disable_in_transaction(schedule=schedule, actor=actor, reason=reason)
+
+
+@transaction.atomic(durable=True)
+def schedule_delete(*, schedule: Schedule, actor: Actor) -> int:
+    """Delete a schedule. Its runs and their logs stay; those that are not over are cancelled: returns how many.
+
+    Raises :class:`Conflict` while another schedule runs after it.
+    """
+    return delete_in_transaction(schedule=schedule, actor=actor)
+
+
+def create_in_transaction(
+    *, organisation: Organisation, actor: Actor, display_name: str = "", enabled: bool = True, **values: Any
+) -> Schedule:
+    """:func:`schedule_create` inside the caller's transaction."""
     _refuse_unknown(values)
     name = values.pop("name", "") or _name_for(organisation, display_name)
     now = database_now().replace(microsecond=0)
@@ -66,12 +107,17 @@ def schedule_create(
         enabled=enabled,
         created_by=actor.label,
         anchor_at=now,
-        active_from=now,
+        planned_through=now,
+        resumed_at=now,
         **values,
     )
-    _check(schedule)
-    schedule.next_run_at = _first_fire(schedule, now)
+    check_schedule(schedule)
+    _refuse_past(schedule)
     _save(schedule)
+    # The open span of a schedule that starts disabled names the row.
+    ledger.set_course(schedule)
+    schedule.save(update_fields=["next_run_at", "zone_data"])
+    ledger.revise(schedule)
     audit_record(
         actor=actor,
         action="schedule.create",
@@ -82,22 +128,30 @@ def schedule_create(
     return schedule
 
 
-@transaction.atomic(durable=True)
-def schedule_update(*, schedule: Schedule, actor: Actor, **changes: Any) -> Schedule:
-    """Change fields; a new expression, zone or name replans the future and leaves the past alone."""
+def update_in_transaction(*, schedule: Schedule, actor: Actor, **changes: Any) -> Schedule:
+    """:func:`schedule_update` inside the caller's transaction."""
     _refuse_unknown(changes)
     row = _locked(schedule)
     before = field_values(row, FIELDS)
-    for field, value in changes.items():
+    wanted = {field: value for field, value in changes.items() if getattr(row, field) != value}
+    steers = bool(_COURSE & wanted.keys())
+    if steers:
+        _settle(row)
+    if "expression" in wanted:
+        row.anchor_at = row.planned_through.replace(microsecond=0)
+    for field, value in wanted.items():
         setattr(row, field, value)
-    _check(row)
+    check_schedule(row)
     old, new = changed_values(before, field_values(row, FIELDS))
     if not new:
         return row
-    if _TIMING & new.keys():
-        _replan(row)
     row.version += 1
+    if steers:
+        _refuse_past(row)
+        ledger.set_course(row)
     _save(row)
+    if steers:
+        ledger.revise(row)
     audit_record(
         actor=actor,
         action="schedule.update",
@@ -109,55 +163,35 @@ def schedule_update(*, schedule: Schedule, actor: Actor, **changes: Any) -> Sche
     return row
 
 
-@transaction.atomic(durable=True)
-def schedule_enable(*, schedule: Schedule, actor: Actor) -> Schedule:
-    """Let it fire again. Fires that passed while it was off count as paused, not as missed."""
-    row = _locked(schedule)
-    if row.enabled:
-        return row
-    now = database_now()
-    row.enabled, row.paused_reason, row.active_from = True, "", now
-    row.version += 1
-    if row.next_run_at is None:
-        row.next_run_at = rule_of(row).next_after(now)
-    row.save(update_fields=["enabled", "paused_reason", "active_from", "version", "next_run_at", "updated_at"])
-    audit_record(
-        actor=actor,
-        action="schedule.enable",
-        subject=row,
-        organisation=row.organisation,
-        after={"enabled": True},
-    )
-    return row
-
-
-@transaction.atomic(durable=True)
-def schedule_disable(*, schedule: Schedule, actor: Actor, reason: str = "") -> Schedule:
-    """Stop it from firing. Runs that wait or run go on; its cursor stays, so that enabling can account for it."""
-    _check_length("paused_reason", reason)
+def enable_in_transaction(*, schedule: Schedule, actor: Actor) -> Schedule:
+    """:func:`schedule_enable` inside the caller's transaction."""
     row = _locked(schedule)
     if not row.enabled:
-        return row
-    row.enabled, row.paused_reason = False, reason
-    row.version += 1
-    row.save(update_fields=["enabled", "paused_reason", "version", "updated_at"])
-    audit_record(
-        actor=actor,
-        action="schedule.disable",
-        subject=row,
-        organisation=row.organisation,
-        after={"enabled": False, "reason": reason},
-    )
+        pausing.resume(row, actor=actor, now=database_now())
     return row
 
 
-@transaction.atomic(durable=True)
-def schedule_delete(*, schedule: Schedule, actor: Actor) -> int:
-    """Delete a schedule. Its runs and their logs stay; those that are not over are cancelled: returns how many."""
+def disable_in_transaction(*, schedule: Schedule, actor: Actor, reason: str = "") -> Schedule:
+    """:func:`schedule_disable` inside the caller's transaction."""
+    check_length("paused_reason", reason)
     row = _locked(schedule)
+    if row.enabled:
+        with _told_when_catching_up(row):
+            pausing.pause(row, reason=reason, actor=actor, now=database_now())
+    return row
+
+
+def delete_in_transaction(*, schedule: Schedule, actor: Actor) -> int:
+    """:func:`schedule_delete` inside the caller's transaction."""
+    row = _locked(schedule)
+    if follower := row.followers.order_by("name").values_list("name", flat=True).first():
+        raise Conflict(
+            f"The job {follower!r} runs after {row.name!r}. Change that first: "
+            f"manage.py job edit {follower} --after none"
+        )
     now = database_now()
     cause = "its schedule was deleted"
-    active = list(Run.objects.active().filter(schedule=row).select_related("organisation", "schedule", "agent"))
+    active = list(Run.objects.active().filter(schedule=row).with_limits())
     done = {run: lifecycle.run_cancel(run, cause=cause, actor=actor.label, now=now) for run in active}
     slots.release_after_commit(run for run, how in done.items() if how == "ended")
     audit_record(
@@ -184,104 +218,27 @@ def schedule_named(organisation: Organisation, name: str) -> Schedule:
     return schedule
 
 
-def check_payload(schedule: Schedule) -> None:
-    """Let the executor read the payload and judge it. Raises :class:`InvalidInput` that names the field in it.
+def _settle(row: Schedule) -> None:
+    with _told_when_catching_up(row):
+        settle(row, database_now())
 
-    A payload that names a container sets the agent whose container it is, unless an agent was named.
-    """
-    executor = executor_of(schedule.executor)
+
+@contextmanager
+def _told_when_catching_up(row: Schedule) -> Iterator[None]:
     try:
-        payload = executor.payload_model.model_validate(schedule.payload)
-        if schedule.agent is None and (container := executor.container_named(payload)):
-            schedule.agent = _agent_of(schedule.organisation, container)
-        if executor.needs_agent and schedule.agent is None:
-            raise InvalidInput(
-                f"{executor.key} works on an agent: name one (--agent). `manage.py agent ls` lists them.",
-                field="agent",
-            )
-        executor.check_payload(payload, agent=agent_view(schedule.agent) if schedule.agent else None)
-    except ValidationError as error:
-        field, text = first_problem(error)
-        raise InvalidInput(text, field=field) from error
-    except ValueError as error:
-        raise InvalidInput(str(error), field="payload") from error
+        yield
+    except StillCatchingUp:
+        raise Conflict(
+            f"{row.name} is still making up missed fires (misfire: run_all). Try again in a minute, or let it skip "
+            f"them first: manage.py job edit {row.name} --misfire skip"
+        ) from None
 
 
-def _agent_of(organisation: Organisation, container: str) -> Agent:
-    agents = Agent.objects.of(organisation).exclude(container_name="")
-    agent = agents.filter(container_name=container).first()
-    if agent is None:
-        known = list(agents.values_list("container_name", flat=True))
-        raise InvalidInput(
-            f"No agent of {organisation} has a container named {container!r}.{near(container, known)} "
-            f"Known containers: {', '.join(known) or 'none'}. "
-            f"Add one: manage.py agent add {container.lower()} --container {container}",
-            field="payload",
-        )
-    return agent
-
-
-def _check(schedule: Schedule) -> None:
-    check_name(schedule.name)
-    _check_length("display_name", schedule.display_name)
-    _check_length("expression", schedule.expression)
-    try:
-        rule = timing.validate(schedule.expression, timezone=schedule.timezone, job_name=schedule.name)
-    except timing.ExpressionError as error:
-        raise InvalidInput(str(error), field="timezone" if error.field == "timezone" else "expression") from error
-    schedule.kind = Schedule.Kind(rule.kind)
-    if schedule.agent is not None and schedule.agent.organisation_id != schedule.organisation_id:
-        raise NotFound("There is no such agent in this organisation.", field="agent")
-    check_payload(schedule)
-    _check_numbers(schedule)
-    _check_choices(schedule)
-
-
-def _check_length(field: str, text: str) -> None:
-    """SQLite would take any length; PostgreSQL answers with an error of its own."""
-    longest = Schedule._meta.get_field(field).max_length  # type: ignore[union-attr]  # noqa: SLF001
-    if longest is not None and len(text) > longest:
-        raise InvalidInput(f"{field} may have {longest} characters, not {len(text)}.", field=field)
-
-
-def _check_numbers(schedule: Schedule) -> None:
-    longest = int(LONGEST_TIMEOUT.total_seconds())
-    ranges = {
-        "timeout_seconds": (1, longest),
-        "max_concurrent_runs": (1, 1000),
-        "priority": (0, 9),
-        "catchup_seconds": (0, 366 * 86400),
-        "max_retries": (0, 100),
-    }
-    for field, (low, high) in ranges.items():
-        value = getattr(schedule, field)
-        if value is not None and not low <= value <= high:
-            raise InvalidInput(f"{field} must be from {low} to {high}, not {value}.", field=field)
-    delays = schedule.retry_delays
-    if not isinstance(delays, list) or not all(isinstance(each, int) and 0 <= each <= longest for each in delays):
-        raise InvalidInput("retry_delays is a list of seconds, for example [30, 60, 300].", field="retry_delays")
-
-
-def _check_choices(schedule: Schedule) -> None:
-    for field, choices in (("overlap", Schedule.Overlap.values), ("misfire", Schedule.Misfire.values)):
-        value = getattr(schedule, field)
-        if value not in choices:
-            raise InvalidInput(f"{value!r} is not a policy for {field}: {', '.join(choices)}.", field=field)
-
-
-def _replan(schedule: Schedule) -> None:
-    now = database_now()
-    schedule.anchor_at = now.replace(microsecond=0)
-    schedule.next_run_at = _first_fire(schedule, now)
-
-
-def _first_fire(schedule: Schedule, now: datetime) -> datetime | None:
-    first = rule_of(schedule).next_after(now)
-    if first is None and schedule.kind == Schedule.Kind.ONCE:
+def _refuse_past(schedule: Schedule) -> None:
+    if schedule.kind == Schedule.Kind.ONCE and planned_rule(schedule).next_after(schedule.planned_through) is None:
         raise InvalidInput(
             f"{schedule.expression!r} lies in the past: it would never fire. Name a time to come.", field="expression"
         )
-    return first if schedule.enabled else None
 
 
 def _locked(schedule: Schedule) -> Schedule:

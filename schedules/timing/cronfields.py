@@ -52,14 +52,20 @@ class CronFields:
 
 
 def cron_fields(text: str, *, job_name: str) -> CronFields:
-    """`text` has five fields or six, or is one of SHORTHANDS."""
+    """`text` has five fields or six, or is one of SHORTHANDS. An error's example has the first fault mended only."""
     second, minute, hour, day, month, weekday = _plain_fields(SHORTHANDS.get(text, text).split(), job_name)
+    sets = expand([second, minute, hour, day, month, weekday])
     return CronFields(
-        sets=expand([second, minute, hour, day, month, weekday]),
+        sets=sets,
         any_day=is_unrestricted(day),
         any_weekday=is_unrestricted(weekday),
-        recurs_in_hour=recurs(second) or recurs(minute),
+        recurs_in_hour=_recurs(second, sets.seconds) or _recurs(minute, sets.minutes),
     )
+
+
+def _recurs(text: str, values: frozenset[int]) -> bool:
+    # "59/15" is minute 59 and nothing else: a fixed time, whatever sign it is written with.
+    return recurs(text) and len(values) > 1
 
 
 def _plain_fields(fields: list[str], job_name: str) -> list[str]:
@@ -77,18 +83,7 @@ def _plain_field(fields: list[str], position: int, spec: Field, hashed: int) -> 
         return plain_text(spec, fields[position], name_hash=hashed)
     except ExpressionError as problem:
         whole = " ".join([*fields[:position], problem.example, *fields[position + 1 :]])
-        raise ExpressionError(
-            field=problem.field, value=problem.value, reason=problem.reason, example=_sound(whole)
-        ) from None
-
-
-def _sound(example: str) -> str:
-    """The corrected text when it is right as a whole, else one that surely is."""
-    try:
-        cron_fields(example, job_name="")
-    except ExpressionError:
-        return EXAMPLE
-    return example
+        raise ExpressionError(field=problem.field, value=problem.value, reason=problem.reason, example=whole) from None
 
 
 def _refuse_count(fields: list[str]) -> NoReturn:

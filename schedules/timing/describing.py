@@ -14,7 +14,7 @@ from schedules.timing.zones import check_timezone
 
 Language = Literal["en", "zh"]
 
-_WORDS: dict[str, Words] = {"en": English(), "zh": Chinese()}
+WORDS: dict[str, Words] = {"en": English(), "zh": Chinese()}
 _LISTED_TIMES = 6  # more clock times than these are described by their rhythm
 _SHOWN = 80
 _FULL: dict[Unit, int] = {"second": 60, "minute": 60, "hour": 24}
@@ -29,7 +29,7 @@ def describe(expression: str, *, timezone: str = "UTC", language: Language = "en
 
 @lru_cache(maxsize=4096)
 def _described(expression: str, timezone: str, language: Language, job_name: str) -> str:
-    words = _WORDS.get(language, _WORDS["en"])
+    words = WORDS.get(language, WORDS["en"])
     text = " ".join(expression.split())
     try:
         rule = parse(expression, timezone=timezone, job_name=job_name)
@@ -38,9 +38,13 @@ def _described(expression: str, timezone: str, language: Language, job_name: str
         else:
             phrase = _phrase(rule, job_name, words)
     except ExpressionError as problem:
-        return words.bad(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…", str(problem))
+        return words.bad(shortened(text), str(problem))
     zone = "" if rule.kind in {"manual", "interval"} else f"{words.comma}{rule.timezone}"
     return words.sentence(f"{phrase}{zone}")
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _phrase(rule: Rule, job_name: str, words: Words) -> str:

@@ -47,10 +47,11 @@ def _refusal(text: str, name: str, argument: str) -> ExpressionError:
 def _instant(text: str) -> datetime:
     """RFC 3339, as Go reads it: with an offset, without a leap second."""
     match = _RFC3339.fullmatch(text)
+    if match is None and _RFC3339.fullmatch(f"{text}Z"):
+        _instant(f"{text}Z")  # a 30 February is refused as such: with an offset it is no more right
+        raise _problem(text, "has no offset (Z or +08:00)", f"@at {text}Z")
     if match is None:
-        without_offset = _RFC3339.fullmatch(f"{text}Z")
-        reason = "has no offset (Z or +08:00)" if without_offset else "is not an RFC 3339 instant"
-        raise _problem(text, reason, f"@at {text}Z" if without_offset else _EXAMPLES["@at"])
+        raise _problem(text, "is not an RFC 3339 instant", _EXAMPLES["@at"])
     try:
         local = datetime.fromisoformat(match[1].upper()).replace(tzinfo=UTC)
         return local + _fraction(match[2]) - _offset(match)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import NamedTuple
 
 HOUR, DAY = 3600, 24 * 3600
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -14,6 +15,14 @@ _SHORTEST_MONTH = 28
 _EVERY_WEEKDAY = frozenset(range(7))
 
 MonthTable = tuple[tuple[tuple[int, ...], ...], ...]
+
+
+class Month(NamedTuple):
+    """`start` is its first day, in days since the epoch; `length` in days."""
+
+    number: int
+    start: int
+    length: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +53,37 @@ class LocalTimes:
     def any_between(self, low: int, high: int) -> bool:
         return next(self.between(low, high), None) is not None
 
+    def count(self, low: int, high: int) -> int:
+        """How many `between` would give: whole days by the tables, arithmetic for the two days at the edges."""
+        if high <= low:
+            return 0
+        days = self._count_days(low // DAY, high // DAY)
+        return days * len(self.hours) * len(self.moments) - self._in_day_before(low) + self._in_day_before(high)
+
+    def last(self, low: int, high: int) -> int | None:
+        """The latest that `between` would give."""
+        for day in self._days_back(low // DAY, (high - 1) // DAY):
+            rank = self._rank(high - day * DAY)
+            if rank > 0:
+                hour, moment = divmod(rank - 1, len(self.moments))
+                found = day * DAY + self.hours[hour] + self.moments[moment]
+                return found if found >= low else None
+        return None
+
+    def _in_day_before(self, second: int) -> int:
+        """Matches of the day that `second` lies in, before it."""
+        day = second // DAY
+        return self._rank(second - day * DAY) if self._count_days(day, day + 1) else 0
+
+    def _rank(self, second: int) -> int:
+        """How many times of a matching day come before `second` of that day; one beyond the day is after all."""
+        hour = second // HOUR * HOUR
+        earlier = bisect_left(self.hours, hour)
+        rank = earlier * len(self.moments)
+        if earlier < len(self.hours) and self.hours[earlier] == hour:
+            rank += bisect_left(self.moments, second - hour)
+        return rank
+
     def _moments(self, low: int, high: int) -> tuple[int, ...]:
         """Those of one hour in [low, high); bisected because an hour can hold 3,600 of them."""
         first = bisect_left(self.moments, low) if low > 0 else 0
@@ -52,23 +92,51 @@ class LocalTimes:
 
     def _days(self, first: int, last: int) -> Iterator[int]:
         """Matching days since the epoch, `first` and `last` included."""
-        for month, start, length in _months(first, last):
-            if month not in self.months:
-                continue
-            for day in self.month_days[(start + 4) % 7][length - _SHORTEST_MONTH]:  # 1970-01-01: a Thursday
-                number = start + day - 1
+        for month in self._months(first, last):
+            for day in self._month_days(month):
+                number = month.start + day - 1
                 if first <= number <= last:
                     yield number
 
+    def _days_back(self, first: int, last: int) -> Iterator[int]:
+        """`_days`, the last one first."""
+        for month in self._months_back(first, last):
+            for day in reversed(self._month_days(month)):
+                number = month.start + day - 1
+                if first <= number <= last:
+                    yield number
 
-def _months(first: int, last: int) -> Iterator[tuple[int, int, int]]:
-    """(month, its first day since the epoch, its length) of the months that touch [first, last]."""
-    for year in range(_date(first).year, _date(last).year + 1):
-        for month in _months_of(year):
-            if month[1] > last:
-                return
-            if month[1] + month[2] > first:
-                yield month
+    def _count_days(self, first: int, end: int) -> int:
+        """How many of [first, end) match."""
+        count = 0
+        for month in self._months(first, end - 1):
+            days = self._month_days(month)
+            if first <= month.start and month.start + month.length <= end:
+                count += len(days)
+            else:
+                low, high = first - month.start + 1, end - month.start + 1
+                count += bisect_left(days, high) - bisect_left(days, low)
+        return count
+
+    def _month_days(self, month: Month) -> tuple[int, ...]:
+        return self.month_days[(month.start + 4) % 7][month.length - _SHORTEST_MONTH]  # 1970-01-01: a Thursday
+
+    def _months(self, first: int, last: int) -> Iterator[Month]:
+        """The matching months that touch [first, last]."""
+        for year in range(_date(first).year, _date(last).year + 1):
+            for month in _months_of(year):
+                number, start, length = month
+                if start > last:
+                    return
+                if number in self.months and start + length > first:
+                    yield month
+
+    def _months_back(self, first: int, last: int) -> Iterator[Month]:
+        """`_months`, the last one first."""
+        for year in range(_date(last).year, _date(first).year - 1, -1):
+            for month in reversed(_months_of(year)):
+                if month.number in self.months and month.start <= last and month.start + month.length > first:
+                    yield month
 
 
 def _date(day: int) -> date:
@@ -76,9 +144,10 @@ def _date(day: int) -> date:
 
 
 @lru_cache(maxsize=1024)
-def _months_of(year: int) -> tuple[tuple[int, int, int], ...]:
+def _months_of(year: int) -> tuple[Month, ...]:
     return tuple(
-        (month, date(year, month, 1).toordinal() - _EPOCH_DAY, monthrange(year, month)[1]) for month in range(1, 13)
+        Month(month, date(year, month, 1).toordinal() - _EPOCH_DAY, monthrange(year, month)[1])
+        for month in range(1, 13)
     )
 
 

@@ -15,7 +15,8 @@ from schedules.timing.zones import check_timezone
 
 LONGEST_INTERVAL = 366 * 24 * 3600  # seconds
 _LONGEST_TEXT = 500
-_PREFIX = re.compile(r"(?:CRON_)?TZ=(\S*)\s*(.*)", re.DOTALL)
+_LONGEST_PREFIX = 50
+_PREFIX = re.compile(r"((?:CRON_)?TZ=\S*)\s*(.*)", re.DOTALL)
 
 
 def parse(expression: str, *, timezone: str = "UTC", job_name: str = "", anchor: datetime | None = None) -> Rule:
@@ -34,12 +35,7 @@ def validate(expression: str, *, timezone: str = "UTC", job_name: str = "") -> R
     """`parse`, and a refusal of what must not be saved: a date that never comes."""
     rule = parse(expression, timezone=timezone, job_name=job_name)
     if isinstance(rule, CronRule) and not rule.ever:
-        fields = rule.expression.split()
-        reason = f"month {fields[-2]} never has that day"
-        fields[-3] = "1"
-        raise ExpressionError(
-            field="day of month", value=rule.expression.split()[-3], reason=reason, example=" ".join(fields)
-        )
+        raise _with_way_out(_never(rule.expression), _split(expression)[0], job_name)
     return rule
 
 
@@ -67,10 +63,25 @@ def _whole_second(anchor: datetime) -> datetime:
 
 @lru_cache(maxsize=16384)
 def _parsed(expression: str, timezone: str, job_name: str) -> Rule:
+    prefix, text = _split(expression)
+    zone = check_timezone(prefix.partition("=")[2] if prefix else timezone).key
+    try:
+        return _rule(text, zone, job_name)
+    except ExpressionError as problem:
+        raise _with_way_out(problem, prefix, job_name) from None
+
+
+def _split(expression: str) -> tuple[str, str]:
+    """The prefix "CRON_TZ=Zone" or "TZ=Zone", where there is one, and the text behind it."""
     if len(expression) > _LONGEST_TEXT:
         reason = f"is longer than {_LONGEST_TEXT} characters"
         raise ExpressionError(field="expression", value=expression, reason=reason, example=EXAMPLE)
-    text, zone = _without_prefix(" ".join(expression.split()), timezone)
+    text = " ".join(expression.split())
+    match = _PREFIX.fullmatch(text)
+    return (match[1], match[2]) if match else ("", text)
+
+
+def _rule(text: str, zone: str, job_name: str) -> Rule:
     if not text.startswith("@"):
         return _cron_rule(text, zone, job_name)
     name, *argument = text.split(" ")
@@ -78,11 +89,29 @@ def _parsed(expression: str, timezone: str, job_name: str) -> Rule:
     return _cron_rule(text, zone, job_name) if text in SHORTHANDS else descriptor_rule(text, timezone=zone)
 
 
-def _without_prefix(text: str, timezone: str) -> tuple[str, str]:
-    """The text behind "CRON_TZ=Zone" or "TZ=Zone", and the zone that counts."""
-    prefix = _PREFIX.fullmatch(text)
-    zone = check_timezone(prefix[1] if prefix else timezone).key
-    return (prefix[2] if prefix else text), zone
+def _with_way_out(problem: ExpressionError, prefix: str, job_name: str) -> ExpressionError:
+    """The same problem, with an example that can be saved and keeps the zone: in another one its fires would move."""
+    example = problem.example if _can_be_saved(problem.example, job_name) else EXAMPLE
+    if prefix:
+        example = f"{prefix} {example}"
+    return ExpressionError(field=problem.field, value=problem.value, reason=problem.reason, example=example)
+
+
+def _can_be_saved(text: str, job_name: str) -> bool:
+    try:
+        rule = _rule(text, "UTC", job_name)
+    except ExpressionError:  # it had a second fault
+        return False
+    if isinstance(rule, CronRule) and not rule.ever:
+        return False
+    return len(text) <= _LONGEST_TEXT - _LONGEST_PREFIX
+
+
+def _never(expression: str) -> ExpressionError:
+    fields = expression.split()
+    day, reason = fields[-3], f"month {fields[-2]} never has that day"
+    fields[-3] = "1"
+    return ExpressionError(field="day of month", value=day, reason=reason, example=" ".join(fields))
 
 
 def _cron_rule(text: str, timezone: str, job_name: str) -> CronRule:

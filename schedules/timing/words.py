@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from schedules.timing.blackoutlines import MonthDay
+
 Unit = Literal["second", "minute", "hour"]
 
 
@@ -22,6 +24,11 @@ class Words(Protocol):
     def weekdays(self, days: Sequence[int], months: Sequence[int]) -> str: ...
     def month_days(self, days: Sequence[int], months: Sequence[int]) -> str: ...
     def either(self, month_days: str, weekdays: str) -> str: ...
+    def whole_days(self, days: str) -> str: ...
+    def hours(self, days: str, start: str, end: str, *, overnight: bool) -> str: ...
+    def dates(self, first: str, last: str) -> str: ...
+    def yearly(self, first: MonthDay, last: MonthDay) -> str: ...
+    def from_time_to_time(self, start: str, end: str) -> str: ...
     def manual(self) -> str: ...
     def once(self, day: str, time: str) -> str: ...
     def hashed(self, expression: str) -> str: ...
@@ -77,6 +84,23 @@ class English:
     def either(self, month_days: str, weekdays: str) -> str:
         return f"{month_days} and also {weekdays}"
 
+    def whole_days(self, days: str) -> str:
+        return f"{days}, all day"
+
+    def hours(self, days: str, start: str, end: str, *, overnight: bool) -> str:
+        return f"{days} from {start} to {end}{' the next day' if overnight else ''}"
+
+    def dates(self, first: str, last: str) -> str:
+        return f"on {first}, all day" if first == last else f"from {first} through {last}"
+
+    def yearly(self, first: MonthDay, last: MonthDay) -> str:
+        if first == last:
+            return f"every year on {self._date(first)}, all day"
+        return f"every year from {self._date(first)} through {self._date(last)}"
+
+    def from_time_to_time(self, start: str, end: str) -> str:
+        return f"from {start} to {end}"
+
     def manual(self) -> str:
         return "only when started by hand"
 
@@ -91,6 +115,9 @@ class English:
 
     def bad(self, expression: str, problem: str) -> str:
         return f"{expression} (not valid: {problem})"
+
+    def _date(self, date: MonthDay) -> str:
+        return f"{date.day} {self._months[date.month - 1]}"
 
     def _in(self, months: Sequence[int]) -> str:
         return f" in {_and([self._months[month - 1] for month in months])}" if months else ""
@@ -144,6 +171,23 @@ class Chinese:
     def either(self, month_days: str, weekdays: str) -> str:
         return f"{month_days}以及{weekdays}"
 
+    def whole_days(self, days: str) -> str:
+        return f"{days}全天"
+
+    def hours(self, days: str, start: str, end: str, *, overnight: bool) -> str:
+        return f"{days} {start} 至{'次日' if overnight else ''} {end}"
+
+    def dates(self, first: str, last: str) -> str:
+        return f"{first} 全天" if first == last else f"{first} 至 {last}（含）"
+
+    def yearly(self, first: MonthDay, last: MonthDay) -> str:
+        if first == last:
+            return f"每年 {self._date(first)}全天"
+        return f"每年 {self._date(first)}至{'次年' if last < first else ''} {self._date(last)}（含）"
+
+    def from_time_to_time(self, start: str, end: str) -> str:
+        return f"{start} 至 {end}"
+
     def manual(self) -> str:
         return "仅手动运行"
 
@@ -158,6 +202,9 @@ class Chinese:
 
     def bad(self, expression: str, problem: str) -> str:
         return f"{expression}（无效：{problem}）"
+
+    def _date(self, date: MonthDay) -> str:
+        return f"{date.month} 月 {date.day} 日"
 
     def _of_year(self, months: Sequence[int]) -> str:
         return f"每年 {'、'.join(map(str, months))} 月 " if months else ""

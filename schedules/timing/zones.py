@@ -27,6 +27,7 @@ def pin_zone_data() -> None:
 pin_zone_data()
 
 
+@cache
 def zone_data_version() -> str:
     """The version of the pinned data. When it changes, future fires have to be computed anew."""
     return version("tzdata")

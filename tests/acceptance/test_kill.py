@@ -15,11 +15,12 @@ from config.watch.ports import any_free
 from tests.processes import Watch, watching
 
 
-def create(watch: Watch, name: str, schedule: str, **payload: object) -> None:
-    options = [f"--payload={json.dumps({'trace': str(watch.folder / 'trace'), **payload})}"]
-    done = watch.manage(
-        "job", "create", "--displayname", name, "--schedule", schedule, "--executor", "test.trace", *options
-    )
+def create(
+    watch: Watch, name: str, schedule: str, *, executor: str = "test.trace", agent: str = "", **payload: object
+) -> None:
+    options = [f"--payload={json.dumps({'trace': str(watch.folder / 'trace'), **payload})}", "--executor", executor]
+    options += ["--agent", agent] if agent else []
+    done = watch.manage("job", "create", "--displayname", name, "--schedule", schedule, *options)
     assert done.returncode == 0, done.stderr
 
 
@@ -208,3 +209,23 @@ def test_both_pools_run_and_retry(watch: Watch, pool: str) -> None:
     (run,) = runs(watch, "flaky")
     assert run["attempt"] == 2
     assert os.path.exists(watch.folder / "trace")  # noqa: PTH110
+
+
+def test_a_recovery_ends_what_holds_its_agent_and_goes_first(watch: Watch) -> None:
+    watch.environment["RECOVERY_GRACE_SECONDS"] = "1"
+    watch.beat()
+    watch.worker(slots=4)
+    assert watch.manage("agent", "add", "night", "--workspace", str(watch.folder)).returncode == 0
+    create(watch, "long", "@manually", agent="night", seconds=60)
+    create(watch, "restore", "@manually", agent="night", executor="test.recover")
+    watch.manage("job", "run", "long")
+    watch.until(lambda: [line for line in trace(watch) if line[1] == "start"])
+    watch.manage("job", "run", "restore")
+    asked = time.monotonic()
+    (run,) = watch.until(lambda: [run for run in runs(watch, "restore") if run["status"] == "success"], every=0.5)
+    assert time.monotonic() - asked < 15
+    (ended,) = runs(watch, "long")
+    assert ended["status"] == "cancelled"
+    lines = [(line[1], line[2]) for line in trace(watch)]
+    held = [lines.index(("reap", ended["job_run_id"])), lines.index(("start", run["job_run_id"]))]
+    assert held == sorted(held), "the recovery starts when the other has ended"

@@ -26,6 +26,8 @@ def test_it_names_itself(executor: Executor[Any]) -> None:
     assert executor.title.strip()
     assert executor.queue in QUEUES
     assert executor.on_lost in {"retry", "fail"}
+    assert executor.hold in {"shared", "exclusive", "recovery"}
+    assert executor.hold == "shared" or executor.needs_agent, "there is nothing to hold without an agent"
     assert 0 <= executor.default_retries <= 100
     assert (executor.__doc__ or "").strip()
 

@@ -6,10 +6,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from fleet.console import Exit, Screen, Subcommand
-from schedules.console.words import fires_text, state_text
 from schedules.models import Run
 from schedules.services.runs import run_abandon, run_cancel, run_found, run_retry
 from schedules.services.schedules import schedule_delete, schedule_disable, schedule_enable, schedule_named
+from schedules.words import fires_text, state_text
 
 
 class Enable(Subcommand):

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
 from typing import Any
 
 from fleet.console import Exit, Screen, Subcommand
 from fleet.errors import InvalidInput
-from fleet.services.agents import agent_named
 from schedules import timing
-from schedules.console.words import fires_text
+from schedules.console.job.settings import add_settings, payload_of, settings_of
 from schedules.executors.registry import executor_of
 from schedules.services.schedules import schedule_create
+from schedules.words import fires_text
 
 # What the SOP calls the executor of a command in a container.
 BACKGROUND = "background"
 COMMAND = "container.command"
-# ``--concurrency allow``: runs may overlap, as many as the organisation and the agent allow.
-ALLOWED_AT_ONCE = 1000
 
 
 class Create(Subcommand):
@@ -37,31 +34,20 @@ class Create(Subcommand):
             "--executor", default=BACKGROUND, help="background (a container command) or an executor's key"
         )
         parser.add_argument("--payload", metavar="JSON", help="the executor's payload, for example '{\"keep\": 5}'")
-        parser.add_argument("--agent", metavar="NAME", help="the agent it works on; a command's container names it")
-        parser.add_argument("--timezone", default="UTC", metavar="ZONE", help="for example Asia/Shanghai")
-        parser.add_argument(
-            "--timeout", type=int, default=3600, metavar="SECONDS", help="an attempt ends after so long"
-        )
-        parser.add_argument("--retries", type=int, metavar="N", help="tries again after a failure, 30 s, 60 s … later")
-        parser.add_argument("--concurrency", choices=["allow", "forbid"], default="forbid", help="may runs overlap?")
-        parser.add_argument("--description", default="", metavar="TEXT")
+        add_settings(parser)
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         organisation = self.organisation(options)
         executor = COMMAND if options["executor"] == BACKGROUND else options["executor"]
+        zone = options["timezone"] if isinstance(options["timezone"], str) else "UTC"
         schedule = schedule_create(
             organisation=organisation,
             actor=self.actor(),
             display_name=options["displayname"],
-            description=options["description"],
             expression=options["schedule"],
-            timezone=options["timezone"],
             executor=executor,
             payload=_payload(executor, options),
-            agent=agent_named(organisation, options["agent"]) if options["agent"] else None,
-            timeout_seconds=options["timeout"],
-            max_retries=options["retries"],
-            **_concurrency(options["concurrency"]),
+            **settings_of(options, organisation, zone=zone),
         )
         screen.data(schedule.name)
         words = timing.describe(schedule.expression, timezone=schedule.timezone)
@@ -82,22 +68,4 @@ def _payload(executor: str, options: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInput(
             'A background job needs --command, for example --command "docker exec agent s3 backup".', field="command"
         )
-    return _json(options["payload"] or "{}")
-
-
-def _json(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise InvalidInput(
-            f"--payload is not JSON ({error}). An example: '{{\"keep\": 5}}'", field="payload"
-        ) from error
-    if not isinstance(value, dict):
-        raise InvalidInput("--payload is a JSON object, for example '{\"keep\": 5}'.", field="payload")
-    return value
-
-
-def _concurrency(choice: str) -> dict[str, Any]:
-    if choice == "allow":
-        return {"overlap": "queue_all", "max_concurrent_runs": ALLOWED_AT_ONCE}
-    return {"overlap": "skip", "max_concurrent_runs": 1}
+    return payload_of(options["payload"] or "{}")

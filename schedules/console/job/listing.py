@@ -7,9 +7,9 @@ from typing import Any
 
 from fleet.console import Exit, Screen, Subcommand
 from schedules import timing
-from schedules.console.words import clock, distance, outcome_text, span, state_text
 from schedules.models import Run, Schedule
 from schedules.services.schedules import schedule_named
+from schedules.words import clock, distance, outcome_text, span, state_text
 
 
 class Ls(Subcommand):

@@ -9,9 +9,10 @@ from typing import Any
 from fleet.console import Exit, Screen, Subcommand
 from schedules.console.job.run import POLL_SECONDS, wait_for
 from schedules.console.log import show_new_lines
-from schedules.console.words import clock, fires_text, outcome_text, state_text
 from schedules.models import Run, Schedule
+from schedules.services.runs import run_found
 from schedules.services.schedules import schedule_named
+from schedules.words import clock, fires_text, outcome_text, state_text
 
 SHOWN = 5
 
@@ -23,10 +24,14 @@ class Logs(Subcommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("job", metavar="NAME")
         parser.add_argument("--last", action="store_true", help="only the latest run")
+        parser.add_argument("--run", dest="job_run_id", default="", metavar="RUN", help="this run")
         parser.add_argument("--follow", action="store_true", help="stay with the latest run until it is over")
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         schedule = schedule_named(self.organisation(options), options["job"])
+        if options["job_run_id"]:
+            _show(run_found(self.organisation(options), options["job_run_id"]), screen)
+            return Exit.DONE
         count = 1 if options["last"] or options["follow"] else SHOWN
         runs = list(reversed(Run.objects.filter(schedule=schedule).order_by("-created_at")[:count]))
         if not runs and options["follow"]:

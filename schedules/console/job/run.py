@@ -8,10 +8,10 @@ from typing import Any
 
 from fleet.console import Exit, Screen, Subcommand
 from schedules.console.log import show_new_lines
-from schedules.console.words import outcome_text, state_text
 from schedules.models import Run
 from schedules.services.runs import run_now
 from schedules.services.schedules import schedule_named
+from schedules.words import outcome_text, state_text
 
 POLL_SECONDS = 0.2
 OUTCOMES = {Run.Status.SUCCESS: Exit.DONE, Run.Status.SKIPPED: Exit.SKIPPED}

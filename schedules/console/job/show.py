@@ -12,10 +12,10 @@ from django.utils import timezone
 from fleet.console import Exit, Screen, Subcommand
 from schedules import timing
 from schedules.console.job.listing import schedule_json
-from schedules.console.words import clock, fires_text, outcome_text, span, state_text
-from schedules.engine.planning import rule_of
-from schedules.models import Run, Schedule
+from schedules.engine.course import planned_rule
+from schedules.models import BlackoutCalendar, Run, Schedule
 from schedules.services.schedules import schedule_named
+from schedules.words import clock, fires_text, outcome_text, span, state_text
 
 SHOWN = 5
 
@@ -41,7 +41,7 @@ class Show(Subcommand):
 def _fires(schedule: Schedule) -> list[Any]:
     if not schedule.enabled:
         return []
-    rule, moment, fires = rule_of(schedule), timezone.now(), []
+    rule, moment, fires = planned_rule(schedule), timezone.now(), []
     for _ in range(SHOWN):
         following = rule.next_after(moment)
         if following is None:
@@ -49,6 +49,23 @@ def _fires(schedule: Schedule) -> list[Any]:
         fires.append(following)
         moment = following
     return fires
+
+
+def _options(schedule: Schedule) -> dict[str, str]:
+    """What most jobs leave alone: shown where it was set."""
+    after = f"{schedule.run_after.name}, {schedule.get_run_after_on_display()}" if schedule.run_after else ""
+    blackouts = BlackoutCalendar.objects.holding_for(schedule).values_list("name", flat=True)
+    options = {
+        "jitter": f"up to {span(schedule.jitter_seconds)}" if schedule.jitter_seconds else "",
+        "starts within": span(schedule.start_within_seconds) if schedule.start_within_seconds else "",
+        "not before": clock(schedule.starts_at, schedule.timezone) if schedule.starts_at else "",
+        "not after": clock(schedule.ends_at, schedule.timezone) if schedule.ends_at else "",
+        "ends after": f"{schedule.max_runs} runs, {schedule.planned_runs} were planned" if schedule.max_runs else "",
+        "paused after": f"{schedule.pause_after_failures} failures in a row" if schedule.pause_after_failures else "",
+        "runs after": after,
+        "blackouts": ", ".join(blackouts),
+    }
+    return {name: text for name, text in options.items() if text}
 
 
 def _fields(schedule: Schedule, last: Run | None) -> dict[str, str]:
@@ -67,6 +84,7 @@ def _fields(schedule: Schedule, last: Run | None) -> dict[str, str]:
         "at once": str(schedule.max_concurrent_runs),
         "overlap": schedule.get_overlap_display(),
         "missed fires": f"{schedule.get_misfire_display()}, up to {span(schedule.catchup_seconds)} late",
+        **_options(schedule),
         "created by": schedule.created_by,
         "last run": "never",
     }

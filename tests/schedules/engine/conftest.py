@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from fleet.actors import Actor
 from fleet.models import Organisation
 from schedules.models import Schedule
+from tests.schedules.engine.time_travel import Clock
 
 ACTOR = Actor.system("test")
 
@@ -26,7 +27,7 @@ def make_schedule(organisation: Organisation) -> Callable[..., Schedule]:
     from schedules.services.schedules import schedule_create
 
     def make(name: str = "job", expression: str = "@manually", **values: Any) -> Schedule:
-        later = {key: values.pop(key) for key in ("next_run_at", "active_from", "anchor_at") if key in values}
+        later = {key: values.pop(key) for key in ("next_run_at", "anchor_at") if key in values}
         values.setdefault("payload", {"trace": "/dev/null"})
         schedule = schedule_create(
             organisation=values.pop("organisation", organisation),
@@ -36,12 +37,22 @@ def make_schedule(organisation: Organisation) -> Callable[..., Schedule]:
             executor=values.pop("executor", "test.trace"),
             **values,
         )
+        if "next_run_at" in later:
+            # Its life begins just before that fire, whatever the clock says.
+            later["planned_through"] = later["resumed_at"] = later["next_run_at"] - timedelta(microseconds=1)
+            schedule.revisions.update(since=later["planned_through"])
         if later:
             Schedule.objects.filter(pk=schedule.pk).update(**later)
+            schedule.revisions.update(anchor_at=later.get("anchor_at", schedule.anchor_at))
             schedule.refresh_from_db()
         return schedule
 
     return make
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
 
 
 @pytest.fixture

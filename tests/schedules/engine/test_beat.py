@@ -82,7 +82,7 @@ def test_a_stand_by_neither_plans_nor_cleans(
     leader, standby = beats(), beats()
     assert leader._lead()
     now = database_now().replace(microsecond=0)
-    make_schedule("due", "* * * * * *", next_run_at=now - timedelta(seconds=1), active_from=now - timedelta(hours=1))
+    make_schedule("due", "* * * * * *", next_run_at=now - timedelta(seconds=1))
     make_due()
     standby.tick()
     assert not Run.objects.exists()
@@ -96,7 +96,7 @@ def test_planning_goes_on_while_redis_is_down(
 
     settings.WATCHBILL = dataclasses.replace(settings.WATCHBILL, redis_url="redis://127.0.0.1:1/0")
     now = database_now().replace(microsecond=0)
-    make_schedule("due", "* * * * * *", next_run_at=now - timedelta(seconds=1), active_from=now - timedelta(hours=1))
+    make_schedule("due", "* * * * * *", next_run_at=now - timedelta(seconds=1))
     beats().tick()
     assert Run.objects.filter(status="queued", admission_token="").exists()
 

@@ -11,7 +11,7 @@ import redis as redis_client
 
 from schedules.engine import admission, execution, lifecycle, slots
 from schedules.engine.clock import database_now
-from schedules.engine.planning import new_run
+from schedules.engine.newruns import new_run
 from schedules.executors.base import ExecutorError, Result
 from schedules.models import Run, Schedule
 from tests.witness.executors.traces import Trace

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from schedules.engine import lifecycle
 from schedules.engine.clock import database_now
 from schedules.engine.lifecycle import Outcome
-from schedules.engine.planning import new_run
+from schedules.engine.newruns import new_run
 from schedules.executors.base import Result
 from schedules.models import Run, Schedule
 

@@ -11,6 +11,7 @@ from schedules.engine.planning import plan_due
 from schedules.models import Run, Schedule, SkipSpan
 from schedules.services.schedules import schedule_disable, schedule_enable, schedule_update
 from tests.schedules.engine.conftest import ACTOR, at
+from tests.schedules.engine.time_travel import Clock
 
 Make = Callable[..., Schedule]
 
@@ -19,7 +20,7 @@ START = at("2026-02-25 00:00:00")
 
 @pytest.fixture
 def hourly(make_schedule: Make) -> Schedule:
-    return make_schedule("hourly", "0 * * * *", next_run_at=at("2026-02-25 01:00:00"), active_from=START)
+    return make_schedule("hourly", "0 * * * *", next_run_at=at("2026-02-25 01:00:00"))
 
 
 def fires(schedule: Schedule) -> list[str]:
@@ -51,7 +52,9 @@ def test_planning_twice_is_harmless(hourly: Schedule) -> None:
     plan_due(now)
     assert plan_due(now).runs == []
     # A beat that stood still with an old cursor, or a database that was put back an hour.
-    Schedule.objects.filter(pk=hourly.pk).update(next_run_at=at("2026-02-25 01:00:00"), overlap="queue_all")
+    back = at("2026-02-25 01:00:00")
+    before = back - timedelta(microseconds=1)
+    Schedule.objects.filter(pk=hourly.pk).update(next_run_at=back, planned_through=before, overlap="queue_all")
     assert plan_due(now).runs == []
     assert fires(hourly) == ["01:00:00"]
 
@@ -61,16 +64,17 @@ def test_two_beats_that_computed_the_same_plan(hourly: Schedule) -> None:
 
     now = at("2026-02-25 01:00:00")
     due = list(Schedule.objects.due(now))
-    plans = [planning.plan_one(schedule, 0, now) for schedule in due]
+    plans = planning._plans(due, now)
     assert len(planning._commit(plans, now)) == 1
     assert planning._commit(plans, now) == []
 
 
-def test_an_edit_between_computing_and_writing_wins(hourly: Schedule) -> None:
+def test_an_edit_between_computing_and_writing_wins(hourly: Schedule, clock: Clock) -> None:
     from schedules.engine import planning
 
     now = at("2026-02-25 01:00:00")
-    plan = planning.plan_one(Schedule.objects.get(pk=hourly.pk), 0, now)
+    (plan,) = planning._plans([Schedule.objects.get(pk=hourly.pk)], now)
+    clock.is_at(at("2026-02-25 00:59:59"))
     schedule_update(schedule=hourly, actor=ACTOR, expression="30 3 * * *")
     cursor = Schedule.objects.get(pk=hourly.pk).next_run_at
     assert planning._commit([plan], now) == []
@@ -99,21 +103,22 @@ def test_a_short_outage_runs_the_fire_it_missed(hourly: Schedule) -> None:
 
 
 def test_a_week_off_is_one_row_however_many_fires(make_schedule: Make) -> None:
-    minutely = make_schedule("minutely", "* * * * *", next_run_at=START, active_from=START)
+    minutely = make_schedule("minutely", "* * * * *", next_run_at=START)
     now = START + timedelta(days=7, seconds=1)
     while Schedule.objects.due(now).exists():
         plan_due(now)
-    assert fires(minutely) == ["00:00:00"]
+    assert Run.objects.get(schedule=minutely).fire_at == now - timedelta(seconds=1)
     covered = sum(count for _, count in spans(minutely)) + len(fires(minutely))
     assert covered == 7 * 24 * 60 + 1
-    assert len(spans(minutely)) <= 12
+    assert spans(minutely) == [("misfire", 7 * 24 * 60)]
 
 
-def test_fires_while_it_was_off_are_paused_not_missed(hourly: Schedule) -> None:
+def test_fires_while_it_was_off_are_paused_not_missed(hourly: Schedule, clock: Clock) -> None:
+    clock.is_at(at("2026-02-25 00:30:00"))
     schedule_disable(schedule=hourly, actor=ACTOR, reason="holiday")
     assert plan_due(at("2026-02-25 03:10:00")).runs == []
+    clock.is_at(at("2026-02-25 03:10:00"))
     schedule_enable(schedule=hourly, actor=ACTOR)
-    Schedule.objects.filter(pk=hourly.pk).update(active_from=at("2026-02-25 03:10:00"))
     plan_due(at("2026-02-25 04:00:00"))
     assert fires(hourly) == ["04:00:00"]
     assert spans(hourly) == [("paused", 3)]
@@ -122,17 +127,15 @@ def test_fires_while_it_was_off_are_paused_not_missed(hourly: Schedule) -> None:
 def test_overlap_skip_and_queue(make_schedule: Make) -> None:
     plans = {}
     for policy in ("skip", "queue_one", "queue_all"):
-        plans[policy] = make_schedule(policy, "*/10 * * * * *", overlap=policy, next_run_at=START, active_from=START)
+        plans[policy] = make_schedule(policy, "*/10 * * * * *", overlap=policy, next_run_at=START)
     for seconds in (0, 10, 20):
         plan_due(START + timedelta(seconds=seconds))
     assert [len(fires(plans[policy])) for policy in ("skip", "queue_one", "queue_all")] == [1, 2, 3]
-    assert spans(plans["skip"]) == [("overlap", 1), ("overlap", 1)]
+    assert spans(plans["skip"]) == [("overlap", 2)]
 
 
 def test_overlap_cancel_running_cancels_what_waits(make_schedule: Make) -> None:
-    schedule = make_schedule(
-        "replaced", "*/10 * * * * *", overlap="cancel_running", next_run_at=START, active_from=START
-    )
+    schedule = make_schedule("replaced", "*/10 * * * * *", overlap="cancel_running", next_run_at=START)
     plan_due(START)
     plan_due(START + timedelta(seconds=10))
     assert list(Run.objects.filter(schedule=schedule).order_by("fire_at").values_list("status", flat=True)) == [
@@ -151,7 +154,9 @@ def test_manual_runs_do_not_count_for_overlap(hourly: Schedule) -> None:
 
 def test_a_row_that_was_damaged_outside_does_not_stop_the_others(hourly: Schedule, make_schedule: Make) -> None:
     broken = make_schedule("broken", "0 * * * *")
-    Schedule.objects.filter(pk=broken.pk).update(expression="nonsense", next_run_at=START)
+    Schedule.objects.filter(pk=broken.pk).update(
+        expression="nonsense", next_run_at=START, planned_through=START - timedelta(seconds=1)
+    )
     plan_due(at("2026-02-25 01:00:00"))
     assert fires(hourly) == ["01:00:00"]
     assert not Run.objects.filter(schedule=broken).exists()
@@ -171,7 +176,6 @@ def test_an_interval_counts_from_its_anchor_whenever_beat_looks(make_schedule: M
         "@every 90s",
         overlap="queue_all",
         anchor_at=START,
-        active_from=START,
         next_run_at=START + timedelta(seconds=90),
     )
     for late in (91, 200, 275):
@@ -181,7 +185,7 @@ def test_an_interval_counts_from_its_anchor_whenever_beat_looks(make_schedule: M
 
 @pytest.mark.parametrize("missed", [999, 1000, 1001, 2000])
 def test_the_latest_missed_fire_runs_wherever_a_step_ends(make_schedule: Make, missed: int) -> None:
-    make_schedule("minutely", "* * * * *", next_run_at=START, active_from=START)
+    make_schedule("minutely", "* * * * *", next_run_at=START)
     now = START + timedelta(minutes=missed - 1, seconds=45)
     while Schedule.objects.due(now).exists():
         plan_due(now)
@@ -193,7 +197,7 @@ def test_a_replaced_waiting_run_frees_its_slots_at_once(make_schedule: Make, red
     from schedules.engine import admission, slots
 
     slots.rebuild()
-    make_schedule("replaced", "*/10 * * * * *", overlap="cancel_running", next_run_at=START, active_from=START)
+    make_schedule("replaced", "*/10 * * * * *", overlap="cancel_running", next_run_at=START)
     plan_due(START)
     admission.admit_waiting(START + timedelta(seconds=1))
     assert slots.held()
@@ -202,9 +206,9 @@ def test_a_replaced_waiting_run_frees_its_slots_at_once(make_schedule: Make, red
 
 
 def test_schedules_that_catch_up_leave_the_others_their_turn(make_schedule: Make) -> None:
-    late = make_schedule("late", "* * * * *", next_run_at=START, active_from=START)
+    late = make_schedule("late", "* * * * *", next_run_at=START)
     now = START + timedelta(days=3)
-    fresh = make_schedule("fresh", "* * * * *", next_run_at=now, active_from=START)
+    fresh = make_schedule("fresh", "* * * * *", next_run_at=now)
     plan_due(now, limit=1, latest_first=True)
     assert Run.objects.filter(schedule=fresh).exists()
     assert not Run.objects.filter(schedule=late).exists()

@@ -14,7 +14,7 @@ import redis as redis_client
 from schedules.engine import admission, lifecycle, rescue, slots
 from schedules.engine.clock import database_now
 from schedules.engine.leader import Leadership
-from schedules.engine.planning import new_run
+from schedules.engine.newruns import new_run
 from schedules.engine.rescue import Rescue
 from schedules.models import EngineLease, Run, Schedule
 

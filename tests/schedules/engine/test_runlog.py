@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from schedules.engine.clock import database_now
-from schedules.engine.planning import new_run
+from schedules.engine.newruns import new_run
 from schedules.engine.redaction import Redactor
 from schedules.engine.runlog import RunLog
 from schedules.models import Run, RunLogChunk, Schedule

@@ -14,7 +14,7 @@ import redis as redis_client
 from fleet.models import Organisation
 from schedules.engine import admission, lifecycle, slots
 from schedules.engine.clock import database_now
-from schedules.engine.planning import new_run
+from schedules.engine.newruns import new_run
 from schedules.engine.rescue import Rescue
 from schedules.engine.slots import Scope
 from schedules.models import Run, Schedule

@@ -129,3 +129,14 @@ def test_where_this_house_rules_otherwise(expression: str, after: str) -> None:
     assert ours == [moment(text) for text in expected], why
     theirs = row["next"] if isinstance(row.get("next"), list) else [row.get("next")]
     assert [text and moment(text) for text in theirs[: len(ours)]] != ours, "no exception any more"
+
+
+def test_every_row_is_run_and_every_exception_is_one_row() -> None:
+    run = {"upstream_next", "upstream_activation_5field", "upstream_errors", "dkron_extcron_tests", "dkron_simple_next"}
+    assert set(CASES) == run | {"oracle", "notes"}
+    keys = [(row["expr"], row["from"]) for name in ("upstream_next", "oracle") for row in CASES[name]]
+    assert len(keys) == len(set(keys))
+    assert set(EXCEPTIONS) <= set(keys)
+    assert {why for why, _ in EXCEPTIONS.values()} == {GAP, AGAIN, FIVE, LOST}
+    answers = {"next", "never", "error"}
+    assert all(len(answers & set(row)) == 1 for name in ("upstream_next", "oracle") for row in CASES[name])

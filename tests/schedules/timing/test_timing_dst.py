@@ -69,6 +69,10 @@ def test_an_hourly_time_needs_no_making_up(expression: str, expected: list[str])
         ("0 3 * * *", ["25 03:00+0100"]),
         ("0 */2 * * *", ["25 02:00+0200", "25 04:00+0100"]),
         ("0 1-3 * * *", ["25 01:00+0200", "25 02:00+0200", "25 03:00+0100"]),
+        # a step that leaves one value is a fixed time, however it is written
+        ("59/15 2 * * *", ["25 02:59+0200"]),
+        ("39-39/1 2 * * *", ["25 02:39+0200"]),
+        ("*/60 2 * * *", ["25 02:00+0200"]),
     ],
 )
 def test_a_repeated_time_fires_the_first_time_only(expression: str, expected: list[str]) -> None:

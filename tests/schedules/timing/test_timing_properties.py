@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from timing_oracle import (
     Five,
+    Meeting,
+    Part,
     anywhen,
+    exists,
     expressions,
     instants,
-    near_changes,
-    night_expressions,
+    made_up,
+    meetings,
+    parts,
     slow_fires,
+    slow_fires_by_second,
     zones,
 )
 
 from schedules.timing import interval_rule, parse
 
-TWO_DAYS = 2 * 24 * 60
+TWO_DAYS = 2 * 24 * 60  # minutes
+THREE_HOURS = 3 * 3600  # seconds
 LEAP_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-@settings(max_examples=250, deadline=None)
-@given(night_expressions, near_changes())
-def test_agrees_with_the_slow_walk_around_a_change_of_offset(five: Five, place: tuple[str, datetime]) -> None:
-    zone, after = place
+@settings(max_examples=200, deadline=None)
+@given(meetings())
+def test_agrees_with_the_slow_walk_around_a_change_of_offset(meeting: Meeting) -> None:
+    five, zone, after = meeting
     fires = parse(five.text, timezone=zone).fires(after, after + timedelta(minutes=TWO_DAYS))
     assert list(fires) == list(slow_fires(five, zone, after, TWO_DAYS))
 
@@ -36,6 +44,29 @@ def test_agrees_with_the_slow_walk_around_a_change_of_offset(five: Five, place: 
 def test_agrees_with_the_slow_walk_anywhere(five: Five, zone: str, after: datetime) -> None:
     fires = parse(five.text, timezone=zone).fires(after, after + timedelta(minutes=TWO_DAYS))
     assert list(fires) == list(slow_fires(five, zone, after, TWO_DAYS))
+
+
+@settings(max_examples=60, deadline=None)
+@given(parts(0, 59), meetings(), st.integers(0, 600))
+def test_six_fields_agree_with_the_slow_walk_by_seconds(second: Part, meeting: Meeting, minutes: int) -> None:
+    five, zone, start = meeting
+    after = start + timedelta(minutes=minutes)
+    fires = parse(f"{second.text} {five.text}", timezone=zone).fires(after, after + timedelta(seconds=THREE_HOURS))
+    assert list(fires) == list(slow_fires_by_second(second, five, zone, after, THREE_HOURS))
+
+
+@settings(max_examples=200, deadline=None)
+@given(expressions, zones, anywhen)
+def test_next_is_a_match_and_no_day_between_has_one(five: Five, zone: str, moment: datetime) -> None:
+    following = parse(five.text, timezone=zone).next_after(moment)
+    if following is None:
+        assert not any(five.matches_day(LEAP_YEAR + timedelta(days=day)) for day in range(366))
+        return
+    before, local = moment.astimezone(ZoneInfo(zone)), following.astimezone(ZoneInfo(zone))
+    assert five.matches(local) or made_up(five, local, following)
+    for number in range(1, (local.date() - before.date()).days):
+        day = datetime.combine(before.date(), time()) + timedelta(days=number)
+        assert not five.matches_day(day) or not exists(day, zone)
 
 
 @settings(max_examples=300, deadline=None)
@@ -53,11 +84,9 @@ def test_next_is_strictly_later_and_none_lies_between(five: Five, zone: str, mom
 
 
 @settings(max_examples=150, deadline=None)
-@given(night_expressions, near_changes(), st.lists(st.integers(1, 6000), min_size=1, max_size=40))
-def test_one_jump_and_small_ticks_give_the_same_fires(
-    five: Five, place: tuple[str, datetime], ticks: list[int]
-) -> None:
-    zone, start = place
+@given(meetings(), st.lists(st.integers(1, 6000), min_size=1, max_size=40))
+def test_one_jump_and_small_ticks_give_the_same_fires(meeting: Meeting, ticks: list[int]) -> None:
+    five, zone, start = meeting
     rule = parse(five.text, timezone=zone)
     ticked, moment = [], start
     for seconds in ticks:
@@ -67,9 +96,43 @@ def test_one_jump_and_small_ticks_give_the_same_fires(
 
 
 @settings(max_examples=150, deadline=None)
-@given(night_expressions, near_changes())
-def test_stepping_from_fire_to_fire_gives_the_same_fires(five: Five, place: tuple[str, datetime]) -> None:
-    zone, start = place
+@given(expressions, zones, instants(1950, 2150), st.lists(st.integers(0, 500 * 86400), min_size=1, max_size=5))
+def test_a_cut_anywhere_changes_nothing(five: Five, zone: str, start: datetime, cuts: list[int]) -> None:
+    rule = parse(five.text, timezone=zone)
+    moments = [start, *(start + timedelta(seconds=seconds, microseconds=seconds) for seconds in sorted(cuts))]
+    whole = rule.count(start, moments[-1])
+    assert sum(rule.count(*pair) for pair in pairwise(moments)) == whole
+    lasts = [last for pair in pairwise(moments) if (last := rule.last(*pair))]
+    assert rule.last(start, moments[-1]) == (lasts[-1] if lasts else None)
+    assert lasts == sorted(set(lasts))
+    assert (whole == 0) == (not lasts)
+
+
+@settings(max_examples=100, deadline=None)
+@given(meetings(), st.integers(1, 3600))
+def test_a_clock_set_back_sees_the_same_fires_again(meeting: Meeting, seconds: int) -> None:
+    five, zone, start = meeting
+    rule, through = parse(five.text, timezone=zone), start + timedelta(hours=6)
+    seen = list(rule.fires(start, through))
+    again = list(rule.fires(start - timedelta(seconds=seconds), through))
+    assert again[len(again) - len(seen) :] == seen
+    assert all(fire <= start for fire in again[: len(again) - len(seen)])
+    assert list(rule.fires(start, through)) == seen
+
+
+@settings(max_examples=100, deadline=None)
+@given(expressions, instants(1992, 2090), st.integers(0, 2 * 24 * 60))
+def test_shanghai_is_utc_eight_hours_earlier(five: Five, after: datetime, minutes: int) -> None:
+    """Two zones without daylight saving name the same local times, also at the full hour and at a month's end."""
+    ahead, through = timedelta(hours=8), after + timedelta(minutes=minutes)
+    shanghai = parse(five.text, timezone="Asia/Shanghai").fires(after - ahead, through - ahead)
+    assert [fire + ahead for fire in shanghai] == list(parse(five.text, timezone="UTC").fires(after, through))
+
+
+@settings(max_examples=150, deadline=None)
+@given(meetings())
+def test_stepping_from_fire_to_fire_gives_the_same_fires(meeting: Meeting) -> None:
+    five, zone, start = meeting
     rule = parse(five.text, timezone=zone)
     stepped, moment = [], rule.next_after(start)
     while moment is not None and moment <= start + timedelta(hours=30) and len(stepped) < 200:

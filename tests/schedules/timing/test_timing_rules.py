@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -64,6 +65,44 @@ def test_days_are_ored_when_both_are_restricted() -> None:
 def test_rare_dates(expression: str, after: str, expected: str) -> None:
     start = datetime.fromisoformat(after).replace(tzinfo=UTC)
     assert parse(expression).next_after(start) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("expression", "common", "leap"),
+    [
+        ("0 0 29 2 *", 0, 1),
+        ("0 0 29 * *", 11, 12),
+        ("0 0 30 * *", 11, 11),
+        ("0 0 31 * *", 7, 7),
+        ("0 0 28-31 * *", 41, 42),  # not the last day of each month: that is what L would say
+        ("0 0 28-31 2 *", 1, 2),
+        ("0 0 * 2 *", 28, 29),
+        ("59 59 23 31 12 *", 1, 1),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Australia/Sydney"])
+def test_the_ends_of_months_and_leap_years(expression: str, common: int, leap: int, zone: str) -> None:
+    rule = parse(expression, timezone=zone)
+    for year, expected in ((2027, common), (2028, leap), (2100, common)):
+        begin, end = (
+            datetime(number, 1, 1, tzinfo=ZoneInfo(zone)) - timedelta(seconds=1) for number in (year, year + 1)
+        )
+        assert rule.count(begin, end) == len(list(rule.fires(begin, end))) == expected
+
+
+def test_the_last_days_of_a_month_or_a_weekday() -> None:
+    """Both day fields are restricted: either is enough, and a day that is both counts once."""
+    days = [datetime(2027, 12, 31, tzinfo=UTC) + timedelta(days=number) for number in range(1, 367)]
+    expected = [day for day in days if day.day >= 28 or day.weekday() == 6]
+    assert list(parse("0 0 28-31 * SUN").fires(days[0] - timedelta(1), days[-1])) == expected
+
+
+def test_a_month_of_shanghai_begins_on_the_last_day_of_utc() -> None:
+    rule = parse("0 0 1 * *", timezone="Asia/Shanghai")
+    fires = [
+        f"{fire:%m-%d %H}" for fire in rule.fires(datetime(2028, 1, 15, tzinfo=UTC), datetime(2028, 5, 15, tzinfo=UTC))
+    ]
+    assert fires == ["01-31 16", "02-29 16", "03-31 16", "04-30 16"]
 
 
 @pytest.mark.parametrize("expression", ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 0 31 feb ?"])

@@ -60,3 +60,19 @@ class Once(Trace):
 
     key, title = "test.once", "Once"
     on_lost = "fail"
+
+
+class Alone(Trace):
+    """Needs its agent for itself, in its turn."""
+
+    key, title = "test.alone", "Alone"
+    needs_agent = True
+    hold = "exclusive"
+
+
+class Recover(Trace):
+    """Needs its agent for itself, before everybody else."""
+
+    key, title = "test.recover", "Recover"
+    needs_agent = True
+    hold = "recovery"
