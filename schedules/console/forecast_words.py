@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
 
-from schedules.console.words import clock, span
 from schedules.forecast.days import Day
 from schedules.forecast.findings import Finding
 from schedules.forecast.report import JobForecast
 from schedules.services.forecast import OrganisationForecast
+from schedules.words import clock, span
 
 MARKS = "·█▒×"
 LEGEND = "Each mark is an hour: █ at work, ▒ had to wait, × a fire that became no run (or was cancelled), · nothing."

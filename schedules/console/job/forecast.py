@@ -8,11 +8,11 @@ from typing import Any
 from fleet.console import Exit, Screen, Subcommand
 from schedules.console.forecast_words import HEADERS, LEGEND, MARKS, day_rows, finding_text, notes
 from schedules.console.moments import ISO_HELP, moment_of, utc_text
-from schedules.console.words import clock
 from schedules.forecast.days import Day
 from schedules.forecast.findings import Finding
 from schedules.forecast.report import JobForecast
 from schedules.services.forecast import USUAL_DAYS, OrganisationForecast, organisation_forecast
+from schedules.words import clock
 
 SHOWN = 30
 

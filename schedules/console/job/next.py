@@ -12,9 +12,9 @@ from fleet.errors import InvalidInput
 from schedules import timing
 from schedules.console.moments import ISO_HELP, moment_of, utc_text
 from schedules.console.next_lines import EXAMPLE, MOST, answers
-from schedules.console.words import clock, distance, span
 from schedules.services.preview import USUAL_COUNT, Fire, Preview, preview_expression, preview_schedule, refusal
 from schedules.services.schedules import schedule_named
+from schedules.words import clock, distance, span
 
 LOCAL = "%a %Y-%m-%d %H:%M:%S"
 
