@@ -23,6 +23,7 @@ from pydantic import (
 
 from schedules.engine.storable import storable_json
 from schedules.exchange.problems import Problem
+from schedules.timing import tidy_windows
 
 # What every database can keep; the services know the range of each field.
 _LARGEST = 2**31 - 1
@@ -139,7 +140,7 @@ class BlackoutDocument(_Document):
 
     name: str
     timezone: str = "UTC"
-    windows: str
+    windows: Annotated[str, AfterValidator(tidy_windows)]
     for_all: bool = False
 
 

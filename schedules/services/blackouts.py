@@ -146,7 +146,7 @@ def blackout_next(calendar: BlackoutCalendar, now: datetime) -> timing.Window | 
 def _check(row: BlackoutCalendar) -> None:
     """Refuse what could not be kept. Leaves the text as lines without trailing blanks."""
     check_name(row.name, what="calendar", example="christmas")
-    row.windows = "\n".join(line.rstrip() for line in row.windows.splitlines()).strip("\n")
+    row.windows = timing.tidy_windows(row.windows)
     if len(row.windows) > LONGEST_TEXT:
         raise InvalidInput(
             f"windows may have {LONGEST_TEXT} characters, not {len(row.windows)}: make two calendars of it.",
