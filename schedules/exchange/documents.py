@@ -55,6 +55,11 @@ def _as_set(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
+def _as_lines(text: str) -> str:
+    """As the calendar's service keeps it, so that what was applied is not another text than what is there."""
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
+
+
 def _ordered(value: Any) -> Any:
     """Keys in the alphabet's order: PostgreSQL keeps them in an order of its own, SQLite as they came."""
     if isinstance(value, dict):
@@ -66,6 +71,7 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_instant), PlainSerializer(in
 Reason = Annotated[str, Field(max_length=200)]
 Whole = Annotated[int, Field(ge=0, le=_LARGEST)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_as_set)]
+Lines = Annotated[str, AfterValidator(_as_lines)]
 Delays = Annotated[tuple[Whole, ...], BeforeValidator(_listed)]
 
 
@@ -139,7 +145,7 @@ class BlackoutDocument(_Document):
 
     name: str
     timezone: str = "UTC"
-    windows: str
+    windows: Lines
     for_all: bool = False
 
 
