@@ -8,10 +8,11 @@ from typing import Any
 from django.db import transaction
 
 from fleet.actors import Actor
-from fleet.audit import audit_record
 from fleet.errors import DomainError, NotFound
 from fleet.models import Agent, Organisation
 from fleet.names import near
+from schedules.engine import pausing
+from schedules.engine.clock import database_now
 from schedules.exchange import Document, Entry, JobDocument, Plan, Problem, Step
 from schedules.models import Schedule
 from schedules.services import blackouts
@@ -93,7 +94,8 @@ class Execution:
         if row.enabled:
             row = disable_in_transaction(schedule=row, actor=self._actor, reason=reason)
         else:
-            _reword_pause(row, reason=reason, actor=self._actor)
+            # The same pause for another reason: from now on the ledger tells that one.
+            pausing.pause(row, reason=reason, actor=self._actor, now=database_now())
         self._rows.jobs[step.name] = row
 
     def _delete(self, step: Step) -> None:
@@ -138,18 +140,3 @@ class Execution:
                 field="agent",
             )
         return self._rows.agents[job.agent]
-
-
-def _reword_pause(row: Schedule, *, reason: str, actor: Actor) -> None:
-    """Another reason for a pause that goes on: nothing fires meanwhile, so nothing is to be accounted for."""
-    before, row.paused_reason = row.paused_reason, reason
-    row.version += 1
-    row.save(update_fields=["paused_reason", "version", "updated_at"])
-    audit_record(
-        actor=actor,
-        action="schedule.disable",
-        subject=row,
-        organisation=row.organisation,
-        before={"reason": before},
-        after={"reason": reason},
-    )

@@ -9,7 +9,7 @@ import pytest
 from fleet.errors import Conflict
 from fleet.models import Agent, AuditEntry, Organisation
 from schedules.exchange import Refused
-from schedules.models import BlackoutCalendar, Run, Schedule
+from schedules.models import BlackoutCalendar, Run, Schedule, SkipSpan
 from schedules.services.exchange import apply, export_jobs, plan_apply
 from schedules.services.schedules import schedule_create, schedule_delete, schedule_disable, schedule_update
 from tests.schedules.exchange.organisations import (
@@ -101,6 +101,7 @@ def test_a_pause_gets_its_reason_and_may_get_another(organisation: Organisation)
     applied(organisation, FILE)
     assert steps(applied(organisation, FILE.replace("moving house", "still moving"))) == ["pause scan"]
     assert Schedule.objects.get(name="scan").paused_reason == "still moving"
+    assert SkipSpan.objects.get(schedule__name="scan", last_fire_at=None).detail == "still moving"
     enabled = FILE.replace("    enabled: false\n    paused_reason: moving house\n", "")
     assert steps(applied(organisation, enabled)) == ["enable scan"]
     assert steps(applied(organisation, FILE)) == ["pause scan"]

@@ -18,7 +18,7 @@ version: 1
 blackouts:
   holidays:
     timezone: Europe/Berlin
-    windows: |
+    windows: |-
       12-24..01-02
       sat,sun
     for_all: true
