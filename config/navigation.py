@@ -18,7 +18,10 @@ _GROUPS: tuple[tuple[str, tuple[_Entry, ...]], ...] = (
         (
             ("Schedules", "calendar_clock", "schedules", "schedule"),
             ("Runs", "play_circle", "schedules", "run"),
+            ("Blackouts", "nights_stay", "schedules", "blackoutcalendar"),
             ("Skipped fires", "event_busy", "schedules", "skipspan"),
+            ("Backfills", "history", "schedules", "backfill"),
+            ("Former timing", "edit_calendar", "schedules", "schedulerevision"),
             ("Run events", "timeline", "schedules", "runevent"),
             ("Alerts", "notifications", "monitoring", "alert"),
             ("Notifications", "mail", "monitoring", "notification"),

@@ -1,4 +1,4 @@
-"""Job names: the slug of the display name, as SOP-001 types them."""
+"""Names of jobs and calendars. A job's is the slug of the display name, as SOP-001 types them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LONGEST = 64
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
-def check_name(name: str) -> None:
-    """Raise :class:`InvalidInput` unless it is a job name."""
+def check_name(name: str, *, what: str = "job", example: str = "daily-workspace-backup") -> None:
+    """Raise :class:`InvalidInput` unless it is a name of the shape that jobs and calendars have."""
     if not NAME.fullmatch(name):
         raise InvalidInput(
-            f"{name!r} is not a job name: use 1 to 64 lower-case letters, digits, '-' and '_', "
-            "for example 'daily-workspace-backup'.",
+            f"{name!r} is not a {what} name: use 1 to 64 lower-case letters, digits, '-' and '_', "
+            f"for example {example!r}.",
             field="name",
         )
 

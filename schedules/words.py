@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
-from schedules.models import Run, Schedule
+from schedules import timing
+from schedules.models import BlackoutCalendar, Run, Schedule
 from schedules.timing import ExpressionError, check_timezone
 
 STAMP = "%Y-%m-%d %H:%M:%S"
@@ -68,3 +69,25 @@ def state_text(run: Run) -> str:
 def outcome_text(run: Run) -> str:
     """Why it ended so: the error, or what it achieved."""
     return run.error_message or run.result_summary
+
+
+def windows_words(calendar: BlackoutCalendar) -> list[str]:
+    """Each window of a calendar in words, in the order of its lines. Never raises, whatever stands in the row."""
+    lines = (line.partition("#")[0].strip() for line in calendar.windows.splitlines())
+    return [timing.describe_blackout(line) for line in lines if line]
+
+
+def window_text(window: timing.Window | None, zone: str, now: datetime) -> str:
+    """When a calendar's next window begins and ends, or until when the present one holds."""
+    if window is None:
+        return "none to come"
+    if window.start <= now:
+        return f"now, until {clock(window.end, zone)} ({distance(window.end)}): {window.text}"
+    return f"{clock(window.start, zone)} ({distance(window.start)}) to {clock(window.end, zone)}: {window.text}"
+
+
+def held_text(calendar: BlackoutCalendar) -> str:
+    """For whom a calendar holds: ``every job``, their names, or ``no job yet``."""
+    if calendar.for_all:
+        return "every job"
+    return ", ".join(each.name for each in calendar.schedules.all()) or "no job yet"

@@ -58,13 +58,15 @@ def object_of(request: HttpRequest, object_id: str) -> Any:
 
 
 def object_action(
-    *, verb: str, title: str, icon: str, question: str, says: str, form: type[DialogForm] = DialogForm
+    *, verb: str, title: str, icon: str, question: str, says: str, button: str = "", form: type[DialogForm] = DialogForm
 ) -> Callable[[F], F]:
     """Make ``method(self, request, obj, form)`` an action of a row and of the object's page.
 
-    ``question`` and ``says`` head its dialog, whose button reads ``title``; ``verb`` is what the role must allow.
+    ``question`` and ``says`` head its dialog, whose button reads ``button``, else ``title``; ``verb`` is what the
+    role must allow.
     """
-    dialog = {"title": question, "description": says, "form_class": form, "form_submit_text": title.rstrip("…")}
+    submit = button or title.rstrip("…")
+    dialog = {"title": question, "description": says, "form_class": form, "form_submit_text": submit}
 
     def decorate(method: F) -> F:
         def door(page: Any, request: HttpRequest, form: DialogForm, object_id: str) -> HttpResponse:

@@ -10,28 +10,10 @@ from django.utils.safestring import SafeString
 
 from fleet.admin.base import OperatorOnlyAdmin, ReadOnlyAdmin
 from fleet.admin.marks import link_to, yes_no
-from schedules.admin.words import clock, distance
-from schedules.models import EngineLease, RunEvent, SkipSpan, WorkerProcess
+from schedules.admin.words import distance
+from schedules.models import EngineLease, RunEvent, WorkerProcess
 
 _SILENT = timedelta(seconds=30)
-
-
-@admin.register(SkipSpan)
-class SkipSpanAdmin(ReadOnlyAdmin):
-    resource, organisation_path = "schedules", "schedule__organisation"
-    list_display = ("schedule", "count", "reason", "first_fire", "last_fire")
-    list_filter = ("reason",)
-    search_fields = ("schedule__name", "schedule__display_name")
-    list_select_related = ("schedule__organisation",)
-    ordering = ("-first_fire_at",)
-
-    @admin.display(description="from", ordering="first_fire_at")
-    def first_fire(self, obj: SkipSpan) -> str:
-        return clock(obj.first_fire_at, obj.schedule.timezone)
-
-    @admin.display(description="through", ordering="last_fire_at")
-    def last_fire(self, obj: SkipSpan) -> str:
-        return clock(obj.last_fire_at, obj.schedule.timezone)
 
 
 @admin.register(RunEvent)

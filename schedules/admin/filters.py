@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from fleet.admin.filters import OrganisationFilter
 from schedules.executors.registry import executors
 from schedules.models import Run
 
@@ -37,6 +38,26 @@ class LastStatusFilter(admin.SimpleListFilter):
         if self.value() == "none":
             return queryset.filter(last_status=None)
         return queryset.filter(last_status=self.value()) if self.value() else queryset
+
+
+class TenantFilter(OrganisationFilter):
+    """For rows that hang on a schedule."""
+
+    path = "schedule__organisation_id"
+
+
+class OpenFilter(admin.SimpleListFilter):
+    """Spans that still cover every fire to come, and those that are over."""
+
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        return [("open", "still open"), ("closed", "closed")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        if self.value() == "open":
+            return queryset.filter(last_fire_at=None)
+        return queryset.exclude(last_fire_at=None) if self.value() == "closed" else queryset
 
 
 class WaitFilter(admin.SimpleListFilter):

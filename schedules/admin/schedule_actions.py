@@ -1,4 +1,4 @@
-"""Run now, enable, disable: for one schedule and for many."""
+"""Run now, enable, disable: for one schedule and for many; and the backfill of one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from fleet.admin.access import actor_of
 from fleet.admin.actions import DialogForm, for_each, object_action
+from fleet.admin.marks import link_to
+from schedules.admin.backfill_form import BackfillForm
+from schedules.admin.words import counted
 from schedules.models import Schedule
+from schedules.services.backfills import backfill_start
 from schedules.services.runs import run_now
 from schedules.services.schedules import schedule_disable, schedule_enable
 
@@ -72,6 +77,28 @@ class ScheduleActions(_Page):
             return
         schedule_disable(schedule=obj, actor=actor_of(request), reason=form.cleaned_data["reason"])
         self.message_user(request, f"Disabled: {obj}.", messages.SUCCESS)
+
+    @object_action(
+        verb="run",
+        title="Backfill…",
+        icon="history",
+        question="Run fires of the past after all?",
+        says="First it shows which these are; nothing is queued before you confirm them.",
+        button="Show what it would do",
+        form=BackfillForm,
+    )
+    def backfill(self, request: HttpRequest, obj: Schedule, form: DialogForm) -> None:
+        asked = form.cleaned_data
+        backfill = backfill_start(
+            schedule=obj,
+            begin=asked["begin"],
+            end=asked["end"],
+            only=asked["only"],
+            max_concurrent_runs=asked["at_once"],
+            actor=actor_of(request),
+        )
+        text = format_html("Queued {} of the backfill {}.", counted(backfill.planned, "run"), link_to(backfill))
+        self.message_user(request, text, messages.SUCCESS)
 
     @admin.action(description="Run now", permissions=["run"])
     def run_selected(self, request: HttpRequest, rows: QuerySet[Schedule]) -> None:

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from fleet.admin.base import ServiceForm
+from schedules.admin.choices import offer_jobs
 from schedules.executors.registry import executors
 
 _HELP = {
@@ -29,6 +30,14 @@ _HELP = {
     "misfire": "What happens to fires that were missed while the watch was down.",
     "catchup_seconds": "Missed fires older than so many seconds are never made up; 900 is 15 min.",
     "priority": "0 to 9; higher goes first.",
+    "starts_at": "No fire before this. In UTC, as both times here are: 2026-12-01 and 02:00:00. Empty: from now on.",
+    "ends_at": "No fire after this. In UTC: 2027-03-01 and 00:00:00. Empty: it goes on.",
+    "max_runs": "It ends after so many planned runs, for example 10. Empty: it goes on.",
+    "jitter_seconds": "Each fire is put off by up to so many seconds, never to the next one; 300 is 5 min. 0: on time.",
+    "start_within_seconds": "Skipped when it could not start within so many seconds, for example 600. Empty: it waits.",
+    "pause_after_failures": "It is paused after so many failed runs in a row, for example 5. Empty: never.",
+    "run_after": "It runs when a run of this job ends, beside its own timing. With @manually: only then.",
+    "run_after_on": "How that run has to end.",
 }
 _ATTRIBUTES: dict[str, dict[str, str | int]] = {
     "display_name": {"placeholder": "Workspace S3 Backup"},
@@ -38,6 +47,10 @@ _ATTRIBUTES: dict[str, dict[str, str | int]] = {
     "description": {"rows": 2},
     "payload": {"rows": 4, "placeholder": '{"command": "docker exec agent s3 backup"}'},
     "retry_delays": {"rows": 1, "placeholder": "[30, 60, 300]"},
+    "max_retries": {"placeholder": "as the executor recommends"},
+    "max_runs": {"placeholder": "no limit"},
+    "start_within_seconds": {"placeholder": "waits"},
+    "pause_after_failures": {"placeholder": "never"},
 }
 
 
@@ -58,6 +71,10 @@ class ScheduleForm(ServiceForm):
             self.fields["name"].required = False
         if "payload" in self.fields:
             self.fields["payload"].help_text = _payload_help()
+        if "run_after" in self.fields:
+            offer_jobs(self.fields["run_after"], self.instance.organisation_id, without=self.instance.pk)
+        if "jitter_seconds" in self.fields:
+            self.fields["jitter_seconds"].required = False
 
     def _offer_executors(self) -> None:
         field: Any = self.fields["executor"]
@@ -74,6 +91,9 @@ class ScheduleForm(ServiceForm):
         if not isinstance(value, dict):
             raise forms.ValidationError('A payload is an object, for example {"command": "docker exec agent ls"}.')
         return value
+
+    def clean_jitter_seconds(self) -> int:
+        return self.cleaned_data["jitter_seconds"] or 0
 
     def clean_retry_delays(self) -> list[Any]:
         return self.cleaned_data["retry_delays"] or []

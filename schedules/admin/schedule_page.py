@@ -1,30 +1,65 @@
-"""What the page of a schedule shows beside its form: the words, the next fires, its runs, what was skipped."""
+"""What the page of a schedule shows beside its form: the words, the next fires, what became of past ones, its runs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
 from django.contrib import admin
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
 from fleet.admin.marks import link, link_to, read_once, table, yes_no
 from schedules import timing
-from schedules.admin.words import clock, coming_fires, distance, duration, rhythm, status_badge
-from schedules.models import Schedule
+from schedules.admin.ledger_table import ledger_table, ledger_url
+from schedules.admin.words import (
+    after_words,
+    bounds_words,
+    clock,
+    coming_fires,
+    distance,
+    duration,
+    no_fire_words,
+    reason_badge,
+    rhythm,
+    status_badge,
+)
+from schedules.engine.planning import calendars_of
+from schedules.models import BlackoutCalendar, Schedule
+from schedules.services.ledger import ledger_entries
+from schedules.words import windows_words
 
 _RUNS = 10
-_SPANS = 5
+_RECORDS = 8
+# The ledger is asked for everything: fires may be older than the row, in a schedule that was imported.
+_EVER = timedelta(days=36500)
 
 
 class SchedulePage:
     @admin.display(description="in words")
     def words(self, obj: Schedule) -> str:
-        return rhythm(obj)
+        return "; ".join(filter(None, (rhythm(obj), after_words(obj), bounds_words(obj))))
 
     @admin.display(description="state")
+    @read_once
     def state(self, obj: Schedule) -> str:
         mark = yes_no(yes=obj.enabled, word="Enabled", other="Paused")
-        return mark if obj.enabled else format_html("{} {}", mark, obj.paused_reason or "no reason given")
+        if not obj.enabled:
+            return format_html("{} {}", mark, obj.paused_reason or "no reason given")
+        open_span = obj.skip_spans.filter(last_fire_at=None).first()
+        if open_span is None:
+            return mark
+        return format_html("{} {}", reason_badge(open_span.reason), no_fire_words(obj, open_span.reason))
+
+    @admin.display(description="blackouts")
+    @read_once
+    def calendars(self, obj: Schedule) -> str:
+        for_all = Q(for_all=True, organisation=obj.organisation_id)
+        rows = BlackoutCalendar.objects.filter(for_all | Q(schedules=obj)).distinct().order_by("name")
+        lines = ((link_to(each), "; ".join(windows_words(each)), each.timezone) for each in rows)
+        return format_html_join("", "<div>{}: {}, {}</div>", lines) or "none"
 
     @admin.display(description="next fires")
     @read_once
@@ -35,10 +70,25 @@ class SchedulePage:
         except timing.ExpressionError as problem:
             return f"None: {problem}"
         zones = dict.fromkeys((obj.timezone, "UTC"))
-        rows = [(distance(fire, now), *(clock(fire, zone) for zone in zones)) for fire in fires]
-        shown = table(("distance", *zones), rows, empty="It fires only by hand or has no fire left.")
+        blackouts = calendars_of([obj]).get(obj.pk, [])
+        rows = [
+            (distance(fire, now), *(clock(fire, zone) for zone in zones), _blacked_out(blackouts, fire))
+            for fire in fires
+        ]
+        shown = table(("distance", *zones, ""), rows, empty="It fires only by hand or has no fire left.")
         note = "" if obj.enabled or not rows else "It is paused: these would be its fires."
         return format_html("{}{}", note, shown)
+
+    @admin.display(description="what became of its fires")
+    @read_once
+    def ledger_panel(self, obj: Schedule) -> str:
+        now = timezone.now()
+        try:
+            entries = ledger_entries(obj, after=obj.created_at - _EVER, through=now, limit=_RECORDS)
+        except timing.ExpressionError as problem:
+            return f"Its ledger can't be counted: {problem}"
+        shown = ledger_table(obj, entries, empty="No fire was expected yet.")
+        return format_html("{}{}", shown, _below(link(ledger_url(obj), "The whole ledger, checked; and why?")))
 
     @admin.display(description="recent runs")
     @read_once
@@ -59,22 +109,30 @@ class SchedulePage:
         shown = table(headers, rows, empty="No run yet. Run now starts one.")
         return shown if not rows else format_html("{}{}", shown, _all("run", obj, "All its runs"))
 
-    @admin.display(description="skipped fires")
-    @read_once
-    def recent_skips(self, obj: Schedule) -> str:
-        rows = [
-            (
-                str(span.count),
-                span.get_reason_display(),
-                clock(span.first_fire_at, obj.timezone),
-                clock(span.last_fire_at, obj.timezone),
-            )
-            for span in obj.skip_spans.order_by("-first_fire_at")[:_SPANS]
-        ]
-        shown = table(("fires", "why", "from", "through"), rows, empty="Every fire became a run.")
-        return shown if not rows else format_html("{}{}", shown, _all("skipspan", obj, "All that was skipped"))
+    @admin.display(description="more of it")
+    def elsewhere(self, obj: Schedule) -> str:
+        models = (
+            ("skipspan", "What was skipped"),
+            ("schedulerevision", "Its former timing"),
+            ("backfill", "Backfills"),
+        )
+        links = ((_filtered(model, obj, text),) for model, text in models)
+        return format_html_join(" · ", "{}", links)
+
+
+def _blacked_out(blackouts: Iterable[timing.Blackouts], fire: datetime) -> str:
+    text = next((window.text for calendar in blackouts if (window := calendar.window_at(fire))), "")
+    return f"skipped: inside the blackout {text}" if text else ""
 
 
 def _all(model: str, schedule: Schedule, text: str) -> str:
+    return _below(_filtered(model, schedule, text))
+
+
+def _filtered(model: str, schedule: Schedule, text: str) -> str:
     url = reverse(f"admin:schedules_{model}_changelist")
-    return format_html('<div class="mt-2">{}</div>', link(f"{url}?schedule__id__exact={schedule.pk}", text))
+    return link(f"{url}?schedule__id__exact={schedule.pk}", text)
+
+
+def _below(text: str) -> str:
+    return format_html('<div class="mt-2">{}</div>', text)

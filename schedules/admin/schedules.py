@@ -16,12 +16,14 @@ from fleet.admin.actions import DeleteEach
 from fleet.admin.base import TenantAdmin, become, said
 from fleet.admin.filters import AgentFilter, OrganisationFilter
 from fleet.admin.marks import unbroken, yes_no
+from schedules.admin.choices import writable_jobs
 from schedules.admin.filters import ExecutorFilter, LastStatusFilter
+from schedules.admin.ledger_page import ScheduleLedger
 from schedules.admin.schedule_actions import ScheduleActions
 from schedules.admin.schedule_form import ScheduleForm
 from schedules.admin.schedule_page import SchedulePage
-from schedules.admin.words import counted, next_fire, rhythm, status_badge
-from schedules.models import Run, Schedule
+from schedules.admin.words import after_words, counted, next_fire, rhythm, status_badge
+from schedules.models import Run, Schedule, SkipSpan
 from schedules.services.schedules import schedule_create, schedule_delete, schedule_update
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -33,11 +35,16 @@ else:
     from unfold.decorators import display as themed
 
 _TIMING = ("expression", "timezone")
+_BOUNDS = ("starts_at", "ends_at", "max_runs", "jitter_seconds")
 _LIMITS = ("timeout_seconds", "max_retries", "retry_delays", "max_concurrent_runs", "priority")
+_COLLIDING = ("overlap", "misfire", "catchup_seconds", "start_within_seconds", "pause_after_failures")
+# Read beside the form, of a schedule that is there.
+_TOLD = ("words", "state", "calendars", "next_fires")
+_PAST = ("ledger_panel", "recent_runs", "elsewhere")
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(DeleteEach, ScheduleActions, SchedulePage, TenantAdmin):
+class ScheduleAdmin(DeleteEach, ScheduleActions, ScheduleLedger, SchedulePage, TenantAdmin):
     resource = "schedules"
     form = ScheduleForm
     list_display = ("titled", "when", "fires_next", "last_run", "is_enabled", "works_on")
@@ -51,32 +58,39 @@ class ScheduleAdmin(DeleteEach, ScheduleActions, SchedulePage, TenantAdmin):
         AgentFilter,
     )
     search_fields = ("name", "display_name", "description")
-    list_select_related = ("organisation", "agent")
+    list_select_related = ("organisation", "agent", "run_after")
     actions = ("run_selected", "enable_selected", "disable_selected")
-    actions_row = actions_detail = ("run_now", "enable", "disable")
+    actions_row = actions_detail = ("run_now", "enable", "disable", "backfill", "ledger")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # One row of the index `run_schedule_newest` for each schedule on the page.
         newest = Run.objects.filter(schedule=OuterRef("pk")).order_by("-created_at").values("status")[:1]
         rows: QuerySet[Any] = super().get_queryset(request)
-        ranked: QuerySet[Any] = rows.annotate(last_status=Subquery(newest))
-        return ranked
+        # Why it fires no more, when it does not.
+        still_open = SkipSpan.objects.filter(schedule=OuterRef("pk"), last_fire_at=None).values("reason")[:1]
+        told: QuerySet[Any] = rows.annotate(last_status=Subquery(newest), open_reason=Subquery(still_open))
+        return told
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002
         who: tuple[Any, ...] = ("organisation", ("display_name", "name"), "description")
-        when: tuple[Any, ...] = (_TIMING,)
         return [
             (None, {"fields": who if obj else (*who, "enabled")}),
-            ("When", {"fields": (*when, "words", "state", "next_fires") if obj else when}),
+            ("When", {"fields": (_TIMING, *_TOLD) if obj else (_TIMING,)}),
+            ("From when, until when, how often", {"fields": _BOUNDS}),
+            ("After another job", {"fields": ("run_after", "run_after_on")}),
             ("What", {"fields": ("executor", "agent", "payload")}),
             ("Limits and retries", {"fields": _LIMITS}),
-            ("When fires collide or are missed", {"fields": ("overlap", "misfire", "catchup_seconds")}),
-            *([("Its runs", {"fields": ("recent_runs", "recent_skips")})] if obj else []),
+            ("When fires collide, are missed, or its runs fail", {"fields": _COLLIDING}),
+            *([("Its past", {"fields": _PAST})] if obj else []),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002
-        page = ("words", "state", "next_fires", "recent_runs", "recent_skips")
-        return ("organisation", *page) if obj else ()
+        return ("organisation", *_TOLD, *_PAST) if obj else ()
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "run_after":
+            kwargs["queryset"] = writable_jobs(request)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     @themed(description="schedule", header=True, ordering="name")
     def titled(self, obj: Schedule) -> tuple[str, str]:
@@ -84,11 +98,11 @@ class ScheduleAdmin(DeleteEach, ScheduleActions, SchedulePage, TenantAdmin):
 
     @admin.display(description="when", ordering="expression")
     def when(self, obj: Schedule) -> str:
-        return rhythm(obj)
+        return "; ".join(filter(None, (rhythm(obj), after_words(obj))))
 
     @themed(description="next fire", header=True, ordering="next_run_at")
-    def fires_next(self, obj: Schedule) -> tuple[str, str]:
-        when, why = next_fire(obj, timezone.now())
+    def fires_next(self, obj: Any) -> tuple[str, str]:
+        when, why = next_fire(obj, timezone.now(), obj.open_reason or "")
         return unbroken(when), unbroken(why) if obj.enabled else why
 
     @themed(description="agent, organisation", header=True, ordering="agent__slug")

@@ -11,6 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from fleet.models import Agent
+from schedules.models import Schedule
 
 _UNSTORABLE = "Text must not hold NUL or half of a surrogate pair."
 _DEEPEST = 50
@@ -52,6 +53,14 @@ class InstantField(serializers.DateTimeField):
         return super().enforce_timezone(value)
 
 
+class AskedInstantField(InstantField):
+    """The same in an address, where a plus sign means a blank."""
+
+    default_error_messages = {
+        "invalid": "Write it as 2026-12-01T02:00:00Z; in an address the + of an offset is written %2B."
+    }
+
+
 @extend_schema_field(OpenApiTypes.OBJECT)
 class PayloadField(serializers.DictField):
     """Any JSON object that every database can keep."""
@@ -74,6 +83,19 @@ class AgentField(serializers.SlugRelatedField[Agent]):
 
     def get_queryset(self) -> Any:
         return Agent.objects.of(self.context["view"].caller.organisation)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class JobField(serializers.SlugRelatedField[Schedule]):
+    """A schedule of the caller's organisation, by its name."""
+
+    default_error_messages = {"does_not_exist": "There is no job {value!r} in your organisation."}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(slug_field="name", **options)
+
+    def get_queryset(self) -> Any:
+        return Schedule.objects.of(self.context["view"].caller.organisation)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from fleet.models import Agent
 from schedules import timing
-from schedules.api.fields import AgentField, InstantField, PayloadField, StrictSerializer
+from schedules.api.fields import AgentField, InstantField, JobField, PayloadField, StrictSerializer
 from schedules.engine.course import planned_rule
 from schedules.models import Schedule
 from schedules.services.schedules import FIELDS
@@ -26,8 +26,11 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
     agent: serializers.SlugRelatedField[Agent] = serializers.SlugRelatedField(
         slug_field="slug", read_only=True, allow_null=True
     )
+    run_after: serializers.SlugRelatedField[Schedule] = serializers.SlugRelatedField(
+        slug_field="name", read_only=True, allow_null=True, help_text="The job whose end starts it."
+    )
     words = serializers.SerializerMethodField(help_text="When it fires, for a reader.")
-    next_run_at = serializers.SerializerMethodField(help_text="The next nominal fire; null while it is disabled.")
+    next_run_at = serializers.DateTimeField(read_only=True, help_text="The next nominal fire; null while it is paused.")
 
     class Meta:
         model = Schedule
@@ -54,6 +57,15 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
             "overlap",
             "misfire",
             "catchup_seconds",
+            "start_within_seconds",
+            "jitter_seconds",
+            "starts_at",
+            "ends_at",
+            "max_runs",
+            "planned_runs",
+            "pause_after_failures",
+            "run_after",
+            "run_after_on",
             "priority",
             "created_by",
             "created_at",
@@ -63,10 +75,6 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
 
     def get_words(self, schedule: Schedule) -> str:
         return timing.describe(schedule.expression, timezone=schedule.timezone, job_name=schedule.name)
-
-    def get_next_run_at(self, schedule: Schedule) -> datetime | None:
-        # The cursor of a disabled schedule stays behind, to account for what it missed: no fire to wait for.
-        return schedule.next_run_at if schedule.enabled else None
 
 
 class ScheduleDetailSerializer(ScheduleSerializer):
@@ -117,6 +125,14 @@ class ScheduleInputSerializer(StrictSerializer):
     overlap = serializers.ChoiceField(Schedule.Overlap.choices, required=False)
     misfire = serializers.ChoiceField(Schedule.Misfire.choices, required=False)
     catchup_seconds = serializers.IntegerField(required=False)
+    start_within_seconds = serializers.IntegerField(required=False, allow_null=True, help_text="null: it waits.")
+    jitter_seconds = serializers.IntegerField(required=False)
+    starts_at = InstantField(required=False, allow_null=True, help_text="No fire before it; null: from now on.")
+    ends_at = InstantField(required=False, allow_null=True, help_text="No fire after it; null: it goes on.")
+    max_runs = serializers.IntegerField(required=False, allow_null=True, help_text="null: no limit.")
+    pause_after_failures = serializers.IntegerField(required=False, allow_null=True, help_text="null: never.")
+    run_after = JobField(required=False, allow_null=True, help_text="The name of the job whose end starts it.")
+    run_after_on = serializers.ChoiceField(Schedule.After.choices, required=False, help_text="How that job has to end.")
     priority = serializers.IntegerField(required=False)
 
     def refusal(self, name: str, known: list[str]) -> str:

@@ -16,7 +16,9 @@ from rest_framework.serializers import BaseSerializer
 
 from fleet.pagination import ByName, NewestFirst
 from fleet.viewsets import ScopedViewSet
+from schedules.api.backfills import BackfillActions
 from schedules.api.filters import ScheduleFilter
+from schedules.api.ledger import LedgerActions
 from schedules.api.requested import requested_response
 from schedules.api.run_serializers import RequestedRunSerializer, RunSerializer
 from schedules.api.schedule_serializers import (
@@ -42,8 +44,8 @@ from schedules.services.schedules import (
     list=extend_schema(summary="List schedules by name"),
     retrieve=extend_schema(summary="One schedule, with its next fires", responses=ScheduleDetailSerializer),
 )
-class ScheduleViewSet(RetrieveModelMixin, ListModelMixin, ScopedViewSet[Schedule]):
-    queryset = Schedule.objects.select_related("organisation", "agent")
+class ScheduleViewSet(LedgerActions, BackfillActions, RetrieveModelMixin, ListModelMixin, ScopedViewSet[Schedule]):
+    queryset = Schedule.objects.select_related("organisation", "agent", "run_after")
     lookup_field = "name"
     lookup_value_regex = "[a-z0-9][a-z0-9_-]*"
     pagination_class = ByName
@@ -53,12 +55,16 @@ class ScheduleViewSet(RetrieveModelMixin, ListModelMixin, ScopedViewSet[Schedule
         "list": "schedules:read",
         "retrieve": "schedules:read",
         "runs": "schedules:read",
+        "ledger": "schedules:read",
+        "why": "schedules:read",
+        "backfills": "schedules:read",
         "create": "schedules:write",
         "update": "schedules:write",
         "partial_update": "schedules:write",
         "enable": "schedules:write",
         "disable": "schedules:write",
         "run_now": "schedules:run",
+        "backfill": "schedules:run",
         "destroy": "schedules:delete",
     }
 

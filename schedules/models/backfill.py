@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -38,4 +40,9 @@ class Backfill(models.Model):
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
-        return f"{self.schedule}: {self.after:%Y-%m-%d %H:%M} to {self.through:%Y-%m-%d %H:%M}"
+        return f"{self.schedule}: {self.begin:%Y-%m-%d %H:%M} to {self.through:%Y-%m-%d %H:%M}"
+
+    @property
+    def begin(self) -> datetime:
+        """The first instant of the range, as it was asked for: ``after`` is the last one before it."""
+        return self.after + timedelta(microseconds=1)

@@ -19,6 +19,7 @@ from schedules.engine.clock import database_now
 from schedules.engine.course import expected_rule
 from schedules.engine.newruns import backfilled_run
 from schedules.models import Backfill, Run, Schedule
+from schedules.services.checks import check_instant
 
 #: Which fires of the range: those without a run that succeeded or is under way; those without any; every one.
 Only = Literal["unsuccessful", "missing", "all"]
@@ -127,6 +128,8 @@ def backfill_cancel(*, backfill: Backfill, actor: Actor) -> int:
 
 
 def _check(begin: datetime, end: datetime, only: str, overlap: str) -> None:
+    check_instant("from", begin)
+    check_instant("to", end)
     if end < begin:
         raise InvalidInput(
             f"The range ends at {end.isoformat()}, before it begins at {begin.isoformat()}. Exchange the two.",

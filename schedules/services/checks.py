@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -17,6 +17,8 @@ from schedules.models import Schedule
 from schedules.names import check_name
 
 LONGEST_TIMEOUT = timedelta(days=7)
+# Beyond these nothing of ours happens, but local times overflow and counting takes seconds.
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def check_payload(schedule: Schedule) -> None:
@@ -82,6 +84,16 @@ def check_length(field: str, text: str) -> None:
         raise InvalidInput(f"{field} may have {longest} characters, not {len(text)}.", field=field)
 
 
+def check_instant(field: str, moment: datetime) -> None:
+    """Refuse a time that no schedule of ours can have. Raises :class:`InvalidInput`."""
+    if not _FIRST <= moment < _LAST:
+        raise InvalidInput(
+            f"{field} must lie in the years 1970 to 2199, not at {moment.isoformat()}: "
+            "for example 2030-01-01T00:00:00Z.",
+            field=field,
+        )
+
+
 def _check_numbers(schedule: Schedule) -> None:
     longest = int(LONGEST_TIMEOUT.total_seconds())
     ranges = {
@@ -123,6 +135,8 @@ def _check_bounds(schedule: Schedule) -> None:
             raise InvalidInput(
                 f"{field} needs an offset, for example {value.isoformat()}+08:00 or {value.isoformat()}Z.", field=field
             )
+        if value is not None:
+            check_instant(field, value)
     starts, ends = schedule.starts_at, schedule.ends_at
     if starts is not None and ends is not None and ends < starts:
         raise InvalidInput(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from itertools import islice
 
 from django.db.models import Q, QuerySet
 
+from schedules import timing
 from schedules.engine.course import expected_rule
 from schedules.models import Run, Schedule, ScheduleRevision, SkipSpan
 
@@ -65,11 +67,11 @@ def ledger_audit(schedule: Schedule, *, after: datetime, through: datetime) -> A
     """Check the fires of (``after``, ``through``], as far as they were planned, each against its records."""
     is_open = SkipSpan.objects.filter(schedule=schedule, last_fire_at=None).exists()
     through = through if is_open else min(through, schedule.planned_through)
-    runs = [run.fire_at for run in _runs(schedule, after, through) if run.fire_at]
+    ran = _runs(schedule, after, through).order_by().values_list("fire_at", flat=True)
+    runs = [fire for fire in ran if fire]
     spans = list(_spans(schedule, after, through))
     fires = list(islice(expected_fires(schedule, after=after, through=through), MOST_FIRES))
-    ran = Counter(runs)
-    times = {fire: ran[fire] + sum(_covers(span, fire) for span in spans) for fire in fires}
+    times = _times_covered(fires, runs, spans)
     return Audit(
         expected=len(fires),
         holes=[fire for fire, records in times.items() if records == 0],
@@ -78,28 +80,49 @@ def ledger_audit(schedule: Schedule, *, after: datetime, through: datetime) -> A
     )
 
 
-def _covers(span: SkipSpan, fire: datetime) -> bool:
-    return span.first_fire_at <= fire and (span.last_fire_at is None or fire <= span.last_fire_at)
+def _times_covered(
+    fires: Sequence[datetime], runs: Sequence[datetime], spans: Sequence[SkipSpan]
+) -> dict[datetime, int]:
+    """By how many records each fire is covered. Spans are counted by their ends, not walked for every fire."""
+    ran = Counter(runs)
+    begins = sorted(span.first_fire_at for span in spans)
+    ends = sorted(span.last_fire_at for span in spans if span.last_fire_at)
+    return {fire: ran[fire] + bisect_right(begins, fire) - bisect_left(ends, fire) for fire in fires}
 
 
 def _miscounted(
     spans: Sequence[SkipSpan], fires: Sequence[datetime], after: datetime, through: datetime
 ) -> list[datetime]:
     """Spans that lie wholly in the window and count something else than the fires they cover."""
-    whole = [
-        span for span in spans if span.first_fire_at > after and span.last_fire_at and span.last_fire_at <= through
+    return [
+        span.first_fire_at
+        for span in spans
+        if span.last_fire_at
+        and span.first_fire_at > after
+        and span.last_fire_at <= through
+        and span.count != bisect_right(fires, span.last_fire_at) - bisect_left(fires, span.first_fire_at)
     ]
-    return [span.first_fire_at for span in whole if span.count != sum(_covers(span, fire) for fire in fires)]
 
 
 def expected_fires(schedule: Schedule, *, after: datetime, through: datetime) -> Iterator[datetime]:
     """The fires of (``after``, ``through``] that the schedule expected, by its timing of each time; oldest first."""
+    for rule, begin, end in _rules(schedule, after, through):
+        yield from rule.fires(begin, end)
+
+
+def expected_count(schedule: Schedule, *, after: datetime, through: datetime) -> int:
+    """How many :func:`expected_fires` are, without walking them."""
+    return sum(rule.count(begin, end) for rule, begin, end in _rules(schedule, after, through))
+
+
+def _rules(schedule: Schedule, after: datetime, through: datetime) -> Iterator[tuple[timing.Rule, datetime, datetime]]:
+    """The rules that held in (``after``, ``through``], each with its part of it."""
     revisions = list(ScheduleRevision.objects.filter(schedule=schedule).order_by("since"))
     ends = [revision.since for revision in revisions[1:]] + [through]
     for revision, end in zip(revisions, ends, strict=True):
         begin, stop = max(after, revision.since), min(through, end)
         if stop > begin:
-            yield from expected_rule(revision).fires(begin, stop)
+            yield expected_rule(revision), begin, stop
 
 
 def fire_before(schedule: Schedule, moment: datetime) -> datetime | None:

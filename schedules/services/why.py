@@ -13,6 +13,7 @@ from schedules.engine.newruns import due_at
 from schedules.engine.planning import calendars_of
 from schedules.engine.slots import scopes_of
 from schedules.models import Run, Schedule, SkipSpan
+from schedules.services.checks import check_instant
 from schedules.services.ledger import Entry, entry_of, fire_after, fire_before, ledger_entries
 from schedules.words import clock, span, state_text
 
@@ -33,7 +34,12 @@ class Answer:
 
 
 def why(schedule: Schedule, *, at: datetime | None, now: datetime) -> Answer:
-    """What became of the fire at ``at``, or how the schedule stands at ``now`` when no instant is asked for."""
+    """What became of the fire at ``at``, or how the schedule stands at ``now`` when no instant is asked for.
+
+    Raises :class:`InvalidInput` for an instant that lies centuries away.
+    """
+    if at is not None:
+        check_instant("at", at)
     try:
         return _why_now(schedule, now) if at is None else _why_then(schedule, at, now)
     except timing.ExpressionError as problem:

@@ -37,6 +37,16 @@ def form(fleet: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "misfire": "run_latest",
         "catchup_seconds": 900,
         "priority": 5,
+        "starts_at_0": "",
+        "starts_at_1": "",
+        "ends_at_0": "",
+        "ends_at_1": "",
+        "max_runs": "",
+        "jitter_seconds": "",
+        "start_within_seconds": "",
+        "pause_after_failures": "",
+        "run_after": "",
+        "run_after_on": "success",
     } | changes
 
 

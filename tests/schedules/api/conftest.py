@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth import get_user_model
 from redis import Redis
 from rest_framework.test import APIClient
@@ -20,6 +21,7 @@ from fleet.services.apikeys import apikey_create
 from fleet.services.organisations import member_set, organisation_create
 from schedules.models import Schedule
 from schedules.services.schedules import schedule_create
+from tests.schedules.past import BORN, live
 
 ACTOR = Actor.system("test")
 NewSchedule = Callable[..., Schedule]
@@ -140,3 +142,10 @@ def body(tmp_path: Path) -> dict[str, Any]:
         "executor": "test.trace",
         "payload": {"trace": str(tmp_path / "trace")},
     }
+
+
+@pytest.fixture
+def lived(new_schedule: NewSchedule) -> Iterator[Schedule]:
+    """The job ``hourly`` with the past of ``tests.schedules.past``; the clock stands at its end."""
+    with time_machine.travel(BORN, tick=False) as traveller:
+        yield live(traveller, lambda: new_schedule("hourly", expression="0 * * * *", timezone="Asia/Shanghai"))

@@ -13,13 +13,14 @@ from fleet.actors import Actor
 from fleet.models import ApiKey, Organisation
 from fleet.services.apikeys import apikey_revoke
 from fleet.services.organisations import organisation_update
+from schedules.services.blackouts import blackout_create
 from schedules.services.runs import run_now
 
 ACTOR = Actor.system("test")
 URL = "/api/v1/schedules"
 RUNS = "/api/v1/schedule-runs"
 
-# Every address of the API with the scope it needs: {name} and {run} are one organisation's.
+# Every address of the API with the scope it needs: {name}, {run} and {blackout} are one organisation's.
 DOORS = [
     ("get", "/api/v1/schedules", "schedules:read"),
     ("post", "/api/v1/schedules", "schedules:write"),
@@ -31,6 +32,15 @@ DOORS = [
     ("post", "/api/v1/schedules/{name}/disable", "schedules:write"),
     ("post", "/api/v1/schedules/{name}/run-now", "schedules:run"),
     ("get", "/api/v1/schedules/{name}/runs", "schedules:read"),
+    ("get", "/api/v1/schedules/{name}/ledger", "schedules:read"),
+    ("get", "/api/v1/schedules/{name}/why", "schedules:read"),
+    ("get", "/api/v1/schedules/{name}/backfills", "schedules:read"),
+    ("post", "/api/v1/schedules/{name}/backfills", "schedules:run"),
+    ("get", "/api/v1/blackouts", "schedules:read"),
+    ("post", "/api/v1/blackouts", "schedules:write"),
+    ("get", "/api/v1/blackouts/{blackout}", "schedules:read"),
+    ("patch", "/api/v1/blackouts/{blackout}", "schedules:write"),
+    ("delete", "/api/v1/blackouts/{blackout}", "schedules:delete"),
     ("get", "/api/v1/schedule-runs", "schedules:read"),
     ("get", "/api/v1/schedule-runs/{run}", "schedules:read"),
     ("get", "/api/v1/schedule-runs/{run}/log", "schedules:read"),
@@ -38,6 +48,7 @@ DOORS = [
     ("post", "/api/v1/schedule-runs/{run}/retry", "schedules:run"),
     ("post", "/api/v1/schedule-runs/{run}/cancel", "schedules:run"),
 ]
+NAMES = {"name": "nightly", "run": "m1-x", "blackout": "holidays"}
 ALL = {"schedules:read", "schedules:write", "schedules:run", "schedules:delete"}
 
 
@@ -57,7 +68,7 @@ def assert_problem(response: Any, status: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("method", "path", "scope"), DOORS)
 def test_without_credentials_every_door_answers_401(db: None, method: str, path: str, scope: str) -> None:
-    response = getattr(APIClient(), method)(path.format(name="nightly", run="m1-x"))
+    response = getattr(APIClient(), method)(path.format(**NAMES))
     assert assert_problem(response, 401)["code"] == "not_authenticated"
     assert response["WWW-Authenticate"] == "Bearer"
 
@@ -65,13 +76,13 @@ def test_without_credentials_every_door_answers_401(db: None, method: str, path:
 @pytest.mark.parametrize(("method", "path", "scope"), DOORS)
 def test_every_door_names_the_scope_that_is_missing(client_with: Any, method: str, path: str, scope: str) -> None:
     client = client_with(*(ALL - {scope}))
-    body = assert_problem(getattr(client, method)(path.format(name="nightly", run="m1-x")), 403)
+    body = assert_problem(getattr(client, method)(path.format(**NAMES)), 403)
     assert scope in body["detail"]
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), DOORS)
 def test_one_scope_opens_its_door(client_with: Any, method: str, path: str, scope: str) -> None:
-    response = getattr(client_with(scope), method)(path.format(name="nightly", run="m1-x"), {}, format="json")
+    response = getattr(client_with(scope), method)(path.format(**NAMES), {}, format="json")
     assert response.status_code in {200, 400, 404}
 
 
@@ -81,9 +92,14 @@ def test_another_organisations_object_is_404(
 ) -> None:
     schedule = new_schedule()
     run = run_now(schedule=schedule, actor=ACTOR).run
+    calendar = blackout_create(
+        organisation=schedule.organisation, actor=ACTOR, name="holidays", windows="sat,sun", for_all=True
+    )
     body = {"executor": "test.trace", "expression": "@daily"} if method in {"put", "patch"} else {}
-    response = getattr(stranger, method)(path.format(name=schedule.name, run=run.job_run_id), body, format="json")
+    names = {"name": schedule.name, "run": run.job_run_id, "blackout": calendar.name}
+    response = getattr(stranger, method)(path.format(**names), body, format="json")
     assert_problem(response, 404)
+    calendar.refresh_from_db()
     schedule.refresh_from_db()
     run.refresh_from_db()
     assert (schedule.version, schedule.enabled, run.status) == (1, True, "queued")

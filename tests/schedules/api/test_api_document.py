@@ -62,3 +62,20 @@ def test_the_docs_load_nothing_from_elsewhere(client: Client) -> None:
     assert "swagger-ui-bundle.js" in text
     assert "http://" not in text.replace("http://testserver", "")
     assert "https://" not in text
+
+
+def test_the_questions_to_the_ledger_are_documented(document: dict[str, Any]) -> None:
+    paths = document["paths"]
+    ledger, why = (paths[f"/api/v1/schedules/{{name}}/{each}"]["get"] for each in ("ledger", "why"))
+    assert {"after", "through", "page_size"} < {each["name"] for each in ledger["parameters"]}
+    assert {each["name"] for each in why["parameters"]} == {"at", "name", "X-Organisation"}
+    assert "404" in ledger["responses"]
+
+
+def test_a_backfill_is_documented_looked_at_and_done(document: dict[str, Any]) -> None:
+    backfills = document["paths"]["/api/v1/schedules/{name}/backfills"]
+    assert {"200", "202", "403", "404", "409"} <= backfills["post"]["responses"].keys()
+    body = backfills["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert set(document["components"]["schemas"][body]["required"]) == {"from", "to", "dry_run"}
+    assert "200" in backfills["get"]["responses"]
+    assert {"get", "patch", "delete"} == document["paths"]["/api/v1/blackouts/{name}"].keys()

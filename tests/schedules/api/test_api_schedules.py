@@ -163,7 +163,8 @@ def test_a_damaged_expression_does_not_break_the_list(api: APIClient, new_schedu
 
 def test_a_cursor_that_lies_behind_is_not_promised_again(api: APIClient, new_schedule: Any) -> None:
     new_schedule(expression="@hourly")
-    Schedule.objects.update(next_run_at=timezone.now() - timedelta(hours=3))
+    late = timezone.now() - timedelta(hours=3)
+    Schedule.objects.update(next_run_at=late, planned_through=late - timedelta(hours=1))
     fires = api.get(f"{URL}/nightly").json()["next_fires"]
     assert len(fires) == 3
     assert all((moment := parse_datetime(each)) and moment > timezone.now() for each in fires)
