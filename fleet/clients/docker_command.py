@@ -111,7 +111,7 @@ def _words(command: str) -> list[str]:
 def _refuse_operators(command: str) -> None:
     bare = _outside_quotes(command)
     for operator in _OPERATORS:
-        if operator in bare or (operator in {"$(", "`"} and operator in _outside_single_quotes(command)):
+        if operator in bare or (operator in {"$(", "`"} and operator in outside_single_quotes(command)):
             raise DockerCommandError(
                 f"There is no shell here that would understand {operator!r}. "
                 "If the container's shell should, wrap it: docker exec agent sh -c '…'",
@@ -122,7 +122,7 @@ def _outside_quotes(command: str) -> str:
     return _outside(command, "'\"")
 
 
-def _outside_single_quotes(command: str) -> str:
+def outside_single_quotes(command: str) -> str:
     """Within double quotes a shell still substitutes commands."""
     return _outside(command, "'")
 

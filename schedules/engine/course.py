@@ -42,9 +42,14 @@ class Timed(Protocol):
     ends_at: datetime | None
 
 
+def timed_rule(timed: Timed) -> timing.Rule:
+    """The rule of the expression, without start and end dates. Raises ``timing.ExpressionError``."""
+    return timing.parse(timed.expression, timezone=timed.timezone, job_name=timed.name, anchor=timed.anchor_at)
+
+
 def expected_rule(timed: Timed) -> timing.Rule:
     """The fires that the ledger has to account for. Raises ``timing.ExpressionError``."""
-    rule = timing.parse(timed.expression, timezone=timed.timezone, job_name=timed.name, anchor=timed.anchor_at)
+    rule = timed_rule(timed)
     return timing.within(rule, starts_at=timed.starts_at, ends_at=None) if timed.starts_at else rule
 
 

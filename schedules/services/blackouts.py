@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from fleet.actors import Actor
 from fleet.audit import audit_record, changed_values, field_values
@@ -21,9 +22,9 @@ from schedules import timing
 from schedules.models import BlackoutCalendar, Schedule
 from schedules.names import check_name
 
-_COLUMNS = ("name", "timezone", "windows", "for_all")
+COLUMNS = ("name", "timezone", "windows", "for_all")
 #: What a person sets.
-FIELDS = (*_COLUMNS, "schedules")
+FIELDS = (*COLUMNS, "schedules")
 LONGEST_TEXT = 20_000
 # 29 February is eight years away at most; what lies further off is nobody's next window.
 _HORIZON = timedelta(days=10 * 366)
@@ -74,7 +75,7 @@ def update_in_transaction(*, calendar: BlackoutCalendar, actor: Actor, **changes
     held = list(row.schedules.all())
     before = _values(row, held)
     for field, value in changes.items():
-        if field in _COLUMNS:
+        if field in COLUMNS:
             setattr(row, field, value)
     _check(row)
     own = _own(row.organisation, changes.get("schedules", held))
@@ -95,6 +96,28 @@ def delete_in_transaction(*, calendar: BlackoutCalendar, actor: Actor) -> None:
     before = _values(row, row.schedules.all())
     audit_record(actor=actor, action="blackout.delete", subject=row, organisation=row.organisation, before=before)
     row.delete()
+
+
+def schedule_blackouts_in_transaction(
+    *, schedule: Schedule, calendars: Iterable[BlackoutCalendar], actor: Actor
+) -> None:
+    """Make these the calendars that hold for a schedule, besides those that hold for all."""
+    wanted = sorted(calendars, key=lambda calendar: calendar.name)
+    before = list(schedule.blackouts.order_by("name").values_list("name", flat=True))
+    after = [calendar.name for calendar in wanted]
+    if before == after:
+        return
+    # A planner that looked at the former calendars looks again.
+    Schedule.objects.filter(pk=schedule.pk).update(version=F("version") + 1)
+    schedule.blackouts.set(wanted)
+    audit_record(
+        actor=actor,
+        action="schedule.update",
+        subject=schedule,
+        organisation=schedule.organisation,
+        before={"blackouts": before},
+        after={"blackouts": after},
+    )
 
 
 def blackout_named(organisation: Organisation, name: str) -> BlackoutCalendar:
@@ -123,7 +146,7 @@ def blackout_next(calendar: BlackoutCalendar, now: datetime) -> timing.Window | 
 def _check(row: BlackoutCalendar) -> None:
     """Refuse what could not be kept. Leaves the text as lines without trailing blanks."""
     check_name(row.name, what="calendar", example="christmas")
-    row.windows = "\n".join(line.rstrip() for line in row.windows.splitlines()).strip("\n")
+    row.windows = timing.tidy_windows(row.windows)
     if len(row.windows) > LONGEST_TEXT:
         raise InvalidInput(
             f"windows may have {LONGEST_TEXT} characters, not {len(row.windows)}: make two calendars of it.",
@@ -156,7 +179,7 @@ def _own(organisation: Organisation, schedules: Iterable[Schedule]) -> list[Sche
 
 def _values(row: BlackoutCalendar, schedules: Iterable[Schedule]) -> dict[str, Any]:
     """For the audit trail: jobs by their names."""
-    return field_values(row, _COLUMNS) | {"schedules": sorted(each.name for each in schedules)}
+    return field_values(row, COLUMNS) | {"schedules": sorted(each.name for each in schedules)}
 
 
 def _save(row: BlackoutCalendar) -> None:

@@ -16,7 +16,7 @@ from fleet.models import Organisation
 from fleet.names import near
 from schedules.engine import ledger, lifecycle, pausing, slots
 from schedules.engine.clock import database_now
-from schedules.engine.course import planned_rule
+from schedules.engine.course import timed_rule
 from schedules.engine.planning import StillCatchingUp, settle
 from schedules.models import Run, Schedule
 from schedules.names import readable_slug
@@ -235,7 +235,7 @@ def _told_when_catching_up(row: Schedule) -> Iterator[None]:
 
 
 def _refuse_past(schedule: Schedule) -> None:
-    if schedule.kind == Schedule.Kind.ONCE and planned_rule(schedule).next_after(schedule.planned_through) is None:
+    if schedule.kind == Schedule.Kind.ONCE and timed_rule(schedule).next_after(schedule.planned_through) is None:
         raise InvalidInput(
             f"{schedule.expression!r} lies in the past: it would never fire. Name a time to come.", field="expression"
         )

@@ -1,6 +1,6 @@
 """The scheduler's arithmetic of time: texts to rules, rules to fires. It knows no Django and no Celery."""
 
-from schedules.timing.blackouts import Blackouts, Segment, Window, merged, parse_blackouts, segments
+from schedules.timing.blackouts import Blackouts, Segment, Window, merged, parse_blackouts, segments, tidy_windows
 from schedules.timing.bounds import within
 from schedules.timing.describing import Language, describe
 from schedules.timing.describingblackouts import describe_blackout
@@ -28,6 +28,7 @@ __all__ = [
     "parse",
     "parse_blackouts",
     "segments",
+    "tidy_windows",
     "validate",
     "within",
     "zone_data_version",

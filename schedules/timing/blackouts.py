@@ -78,6 +78,11 @@ def parse_blackouts(text: str, *, timezone: str) -> Blackouts:
     return _parsed(text, timezone)
 
 
+def tidy_windows(text: str) -> str:
+    """The text as it is kept: the same windows, without blanks behind lines and empty lines at the ends."""
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
+
+
 def merged(calendars: Iterable[Blackouts], after: datetime, through: datetime) -> Iterator[Window]:
     """The blacked-out parts of several calendars: disjoint, in order, lazily.
 

@@ -3,7 +3,8 @@
 Inside one span local time is UTC plus a constant, so that finding fires is integer arithmetic; every
 peculiarity of a zone sits on the border of two spans: a gap when the offset grows, a repetition when
 it shrinks, by half an hour or by a whole day alike. `zoneinfo` does not tell its transitions, so a
-year is probed once and kept.
+year is probed once and kept. A new year is a border too; in all of the data only São Tomé in 1883 repeats
+times across one.
 """
 
 from collections.abc import Iterator

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from timing_oracle import Five, near_changes, night_expressions
+from timing_oracle import Meeting, meetings
 
 from schedules.timing import Rule, interval_rule, once_rule, parse, within
 
@@ -21,11 +21,11 @@ offsets = st.none() | st.integers(-40, 90).map(lambda number: timedelta(minutes=
 
 
 @settings(max_examples=150, deadline=None)
-@given(night_expressions, near_changes(), offsets, offsets, st.integers(0, 40))
+@given(meetings(), offsets, offsets, st.integers(0, 40))
 def test_what_lies_outside_is_left_out_and_nothing_else(
-    five: Five, place: tuple[str, datetime], first: timedelta | None, last: timedelta | None, hours: int
+    meeting: Meeting, first: timedelta | None, last: timedelta | None, hours: int
 ) -> None:
-    zone, after = place
+    five, zone, after = meeting
     rule, through = parse(five.text, timezone=zone), after + hours * HOUR
     starts_at, ends_at = (None if offset is None else after + offset for offset in (first, last))
     expected = [

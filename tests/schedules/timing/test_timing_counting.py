@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from timing_oracle import Five, Part, expressions, instants, near_changes, night_expressions, parts, zones
+from timing_oracle import Five, Meeting, Part, expressions, instants, meetings, parts, zones
 
 from schedules.timing import Rule, interval_rule, once_rule, parse
 
@@ -23,18 +23,17 @@ def agree(rule: Rule, after: datetime, through: datetime) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(night_expressions, near_changes(), st.integers(-3600, 40 * 3600))
-def test_around_a_change_of_offset(five: Five, place: tuple[str, datetime], seconds: int) -> None:
-    zone, after = place
-    agree(parse(five.text, timezone=zone), after, after + timedelta(seconds=seconds))
+@given(meetings(), st.integers(0, 40 * 3600))
+def test_around_a_change_of_offset(meeting: Meeting, seconds: int) -> None:
+    five, zone, after = meeting
+    # The random numbers are small rather than large, and the change lies hours away.
+    agree(parse(five.text, timezone=zone), after, after + timedelta(hours=40) - timedelta(seconds=seconds))
 
 
 @settings(max_examples=100, deadline=None)
-@given(parts(0, 59), night_expressions, near_changes(), st.integers(0, 10 * 3600), st.integers(1, 4 * 3600))
-def test_by_the_second_around_a_change_of_offset(
-    second: Part, five: Five, place: tuple[str, datetime], begin: int, length: int
-) -> None:
-    zone, start = place
+@given(parts(0, 59), meetings(), st.integers(0, 10 * 3600), st.integers(1, 4 * 3600))
+def test_by_the_second_around_a_change_of_offset(second: Part, meeting: Meeting, begin: int, length: int) -> None:
+    five, zone, start = meeting
     after = start + timedelta(seconds=begin, microseconds=begin)
     agree(parse(f"{second.text} {five.text}", timezone=zone), after, after + timedelta(seconds=length))
 
@@ -74,6 +73,24 @@ def test_the_hours_of_a_local_day(zone: str, day: str, following: str, expected:
     )
     assert parse("0 * * * *", timezone=zone).count(begin, end) == expected
     assert parse("* * * * * *", timezone=zone).count(begin, end) == expected * 3600
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "change", "expected"),
+    [
+        ("30 2 * * *", "Europe/Berlin", "2026-03-29T01:00Z", [1]),  # made up at 03:00
+        ("0,30 2,3 * * *", "Europe/Berlin", "2026-03-29T01:00Z", [1, 2]),  # 03:00 once, 03:30
+        ("0 12 30 12 *", "Pacific/Apia", "2011-12-30T10:00Z", [1]),
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T01:00Z", [0]),  # the first pass was before
+        ("*/30 2 * * *", "Europe/Berlin", "2026-10-25T01:00Z", [2]),
+    ],
+)
+def test_what_a_gap_and_a_repetition_leave(expression: str, zone: str, change: str, expected: list[int]) -> None:
+    rule, begin = parse(expression, timezone=zone), datetime.fromisoformat(change) - timedelta(microseconds=1)
+    assert rule.count(begin, begin + timedelta(hours=1)) == expected[-1]
+    assert rule.count(begin, begin + timedelta(seconds=1)) == min(expected[0], 1)
+    agree(rule, begin, begin + timedelta(seconds=1))
+    agree(rule, begin, begin + timedelta(hours=1))
 
 
 def test_long_windows_are_counted_not_walked() -> None:

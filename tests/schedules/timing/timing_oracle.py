@@ -10,11 +10,13 @@ import zoneinfo
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
 MINUTE = timedelta(minutes=1)
+ONE_DAY = timedelta(days=1)
 
 # Both hemispheres, no DST, half hours, a 30-minute DST, gaps at midnight, DST reversed for Ramadan,
 # whole days lost (Apia 2011, Kwajalein 1993, Fakaofo 2011, Kiritimati 1995), a jump of two hours, three
@@ -146,16 +148,6 @@ expressions = st.builds(
     month=parts(1, 12, stars=12),
     weekday=parts(0, 6, stars=6),
 )
-# Most changes of offset come between midnight and three: here an expression is likely to meet them.
-night_expressions = st.builds(
-    Five,
-    minute=st.sampled_from([0, 15, 30]).map(lambda minute: Part(str(minute), frozenset({minute}))) | parts(0, 59),
-    hour=parts(0, 23, near=3),
-    day=parts(1, 31, stars=12),
-    month=st.just(Part("*", frozenset(range(1, 13)))),
-    weekday=parts(0, 6, stars=12),
-)
-
 # The peculiar ones half of the time, else any of the six hundred.
 zones = st.sampled_from(ZONES) | st.sampled_from(sorted(zoneinfo.available_timezones() - {"Factory", "localtime"}))
 
@@ -169,14 +161,62 @@ def instants(first_year: int, last_year: int) -> st.SearchStrategy[datetime]:
 anywhen = instants(1973, 2090).map(lambda moment: moment.replace(second=0, microsecond=0))
 
 
+# Most zones have settled down by now: the changes lie before.
+changing = instants(1973, 2040).map(lambda moment: moment.replace(second=0, microsecond=0))
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[str, datetime]:
+    """A zone and an instant at which its offset changes."""
+    zone, moment = draw(st.sampled_from(ZONES) | zones), draw(changing)
+    day = changing_day(zone, moment)
+    if day is None:  # then one that changes each year, of either hemisphere
+        zone = draw(st.sampled_from(("America/New_York", "Australia/Sydney")))
+        day = changing_day(zone, moment) or moment
+    return zone, day + next(n * MINUTE for n in range(1, 1441) if jump(zone, day + n * MINUTE) or n == 1440)
+
+
 @st.composite
 def near_changes(draw: st.DrawFn) -> tuple[str, datetime]:
-    """A zone and a whole minute within the day before one of its changes of offset, where it has any."""
-    zone, moment = draw(zones), draw(anywhen)
+    """A zone and a whole minute within the ten hours before one of its changes of offset."""
+    zone, change = draw(changes())
+    return zone, change - draw(st.integers(0, 600)) * MINUTE
+
+
+class Meeting(NamedTuple):
+    five: Five
+    zone: str
+    after: datetime
+
+
+@st.composite
+def meetings(draw: st.DrawFn) -> Meeting:
+    """An expression that is likely to name times that a change of offset skips or repeats, shortly before that."""
+    zone, change = draw(changes())
+    walls = [(change + n * MINUTE).astimezone(ZoneInfo(zone)) for n in (-1, 0)]
+    hours = sorted({wall.hour for wall in (*walls, walls[0] + 30 * MINUTE)})
+    low, high = draw(st.sampled_from(hours)), draw(st.sampled_from(hours))
+    aimed = [Part(str(low), frozenset({low})), Part(f"{low},{high}", frozenset({low, high}))]
+    five = Five(
+        minute=draw(st.sampled_from([Part(str(n), frozenset({n})) for n in (0, 15, 30, 59)]) | parts(0, 59)),
+        hour=draw(st.sampled_from(aimed) | parts(0, 23, near=3)),
+        day=draw(parts(1, 31, stars=24)),
+        month=Part("*", frozenset(range(1, 13))),
+        weekday=draw(parts(0, 6, stars=24)),
+    )
+    return Meeting(five, zone, change - draw(st.integers(1, 600)) * MINUTE)
+
+
+def jump(zone: str, moment: datetime) -> timedelta:
+    """By how much the wall clock is put forward at `moment`."""
+    before, after = (instant.astimezone(ZoneInfo(zone)).utcoffset() for instant in (moment - MINUTE, moment))
+    return (after or timedelta()) - (before or timedelta())
+
+
+def changing_day(zone: str, moment: datetime) -> datetime | None:
+    """The first of the 400 days after `moment` during which the offset changes."""
     info = ZoneInfo(zone)
-    for _ in range(500):
-        following = moment + timedelta(days=1)
-        if following.astimezone(info).utcoffset() != moment.astimezone(info).utcoffset():
-            break
-        moment = following
-    return zone, moment - timedelta(minutes=draw(st.integers(0, 600)))
+    days = (moment + timedelta(days=number) for number in range(400))
+    return next(
+        (day for day in days if day.astimezone(info).utcoffset() != (day + ONE_DAY).astimezone(info).utcoffset()), None
+    )
