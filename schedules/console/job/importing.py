@@ -11,9 +11,9 @@ from fleet.models import Organisation
 from schedules import timing
 from schedules.console.files import read_file
 from schedules.console.plan_words import problems_json
-from schedules.console.words import clock
 from schedules.exchange import FORMATS, Refused, Source, read
 from schedules.services.exchange import Imported, ImportedJob, agent_target, import_jobs
+from schedules.words import clock
 
 
 class Import(Subcommand):
