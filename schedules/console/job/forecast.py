@@ -6,14 +6,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from fleet.console import Exit, Screen, Subcommand
-<<<<<<< HEAD
-from schedules.console.forecast_words import HEADERS, LEGEND, MARKS, day_rows, finding_text, notes
-from schedules.console.moments import ISO_HELP, moment_of, utc_text
-=======
 from schedules.console.forecast_words import HEADERS, LEGEND, MARKS, day_rows, finding_lines, finding_text, notes
 from schedules.console.job.settings import read_time
 from schedules.console.moments import ISO_HELP, utc_text
->>>>>>> forecast
 from schedules.forecast.days import Day
 from schedules.forecast.findings import Finding
 from schedules.forecast.report import JobForecast
