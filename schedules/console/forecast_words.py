@@ -29,11 +29,25 @@ def day_rows(job: JobForecast) -> Iterator[list[str]]:
         yield [job.job.name, _days_text(days), marks, *(_number(n, each) for n in (day.runs, day.waited, day.no_run))]
 
 
+def finding_lines(told: OrganisationForecast) -> Iterator[str]:
+    """The findings as sentences, in their order; many that queue for one limit, or meet on one agent, are one line."""
+    groups: dict[object, list[Finding]] = {}
+    for number, finding in enumerate(told.forecast.findings):
+        grouped = finding.kind == "meet" or finding.scope in {"organisation", "agent"}
+        agent = None if finding.scope == "organisation" else finding.job.agent
+        groups.setdefault((finding.kind, finding.scope, agent) if grouped else number, []).append(finding)
+    for findings in groups.values():
+        if len(findings) > _NAMED:
+            yield f"{_group_text(findings, told)}."
+        else:
+            yield from (f"{finding_text(each, told)}." for each in findings)
+
+
 def finding_text(finding: Finding, told: OrganisationForecast) -> str:
     """One finding as a sentence without its full stop."""
     name, count, fires = finding.job.name, times(finding.count), _fires(finding.count)
     agent = told.agents.get(finding.job.agent or 0, "its agent")
-    others, both = _and(finding.others), _and(sorted({name, *finding.others}))
+    others, both = _names(finding.others, finding.more), _and(sorted({name, *finding.others}))
     texts = {
         "late": f"{name} gives up {count}: it could not start within {_span(finding.job.start_within)}",
         "overlap": f"{name} skips {fires}: an earlier run still waits or works (it takes {_takes(finding)})",
@@ -72,8 +86,22 @@ def times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
 
 
+def _group_text(findings: list[Finding], told: OrganisationForecast) -> str:
+    first, count = findings[0], times(sum(each.count for each in findings))
+    agent = told.agents.get(first.job.agent or 0, "its agent")
+    if first.kind == "meet":
+        pairs = [" with ".join(sorted({each.job.name, *each.others})) for each in findings]
+        return f"{len(findings):,} pairs of jobs are at work on {agent} at the same time, {count}: {_some(pairs)}"
+    limit = f"the agent limit of {first.limit} on {agent}"
+    if first.scope == "organisation":
+        limit = f"the organisation's limit of {first.limit}"
+    longest = _span(max(each.longest for each in findings))
+    names = _some([each.job.name for each in findings])
+    return f"{len(findings):,} jobs queue {count}, longest {longest}, for {limit}: {names}"
+
+
 def _queue_text(finding: Finding, agent: str) -> str:
-    behind = f" (behind {_and(finding.others)})" if finding.others else ""
+    behind = f" (behind {_names(finding.others, finding.more)})" if finding.others else ""
     limit = {
         "organisation": f"the organisation's limit of {finding.limit}{behind}",
         "schedule": f"its own limit of {finding.limit}",
@@ -108,6 +136,10 @@ def _span(duration: timedelta | None) -> str:
 
 def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "another"
+
+
+def _names(names: Sequence[str], more: int) -> str:
+    return _and([*names, "1 other" if more == 1 else f"{more:,} others"]) if more else _and(names)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from schedules import timing
 from schedules.console.moments import utc_text
-from schedules.services.expected import fires_within
+from schedules.services.preview import END_OF_TIME
 from schedules.timing.instants import instant
 
 MOST = 10_000
@@ -54,7 +54,7 @@ def _next(asked: dict[str, Any]) -> list[str]:
     after = instant(asked["from"], zone=timing.check_timezone(rule.timezone))
     if rule.kind == "interval":  # it counts from where the question begins, not from now
         rule = timing.parse(expression, timezone=zone, anchor=after)
-    return [utc_text(fire) for fire in islice(fires_within(rule, after=after), asked["n"])]
+    return [utc_text(fire) for fire in islice(rule.fires(after, END_OF_TIME), asked["n"])]
 
 
 def _asked(line: bytes) -> dict[str, Any]:

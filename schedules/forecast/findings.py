@@ -24,9 +24,9 @@ NAMED = 3
 class Finding:
     """One job, one thing that happens to it, ``count`` times, first at ``first``. A meeting is of both.
 
-    ``others`` are up to three names, the most frequent first: of whom it waits for, meets, is cancelled by, or of the
-    blackouts. Of a queue: the ``scope`` that is full with its ``limit``, the ``longest`` wait, and how many of the runs
-    are ``still_waiting`` at the end.
+    ``others`` are up to three names, the most frequent first, and ``more`` says how many further ones there are: of
+    whom it waits for, meets, is cancelled by, or of the blackouts. Of a queue: the ``scope`` that is full with its
+    ``limit``, the ``longest`` wait, and how many of the runs are ``still_waiting`` at the end.
     """
 
     kind: FindingKind
@@ -34,6 +34,7 @@ class Finding:
     count: int
     first: datetime
     others: tuple[str, ...] = ()
+    more: int = 0
     scope: Scope | None = None
     limit: int | None = None
     longest: timedelta = timedelta()
@@ -83,6 +84,7 @@ class Findings:
                 count=group.count,
                 first=group.first,
                 others=_most_frequent(group.others),
+                more=max(0, len(group.others) - NAMED),
                 scope=group.scope,
                 limit=group.limit,
                 longest=group.longest,

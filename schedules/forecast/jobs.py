@@ -19,7 +19,8 @@ class Job:
 
     ``key`` is its identity, ``agent`` that of its agent. ``duration`` is what a run usually takes; ``assumed`` says
     that nobody knows yet. ``limit`` is how many of its runs may be at work at once, ``start_within`` how long a run
-    may wait, ``runs_left`` how many fires may still become runs. Its runs also follow those of the job ``follows``.
+    may wait, ``runs_left`` how many fires may still become runs, ``grace`` how long a recovery lets those go on that
+    hold its agent. Its runs also follow those of the job ``follows``, cancelled ones only with ``follows_cancelled``.
     """
 
     key: int
@@ -33,7 +34,9 @@ class Job:
     hold: Hold = "shared"
     start_within: timedelta | None = None
     runs_left: int | None = None
+    grace: timedelta = timedelta()
     follows: int | None = None
+    follows_cancelled: bool = False
 
     def __post_init__(self) -> None:
         if self.duration < timedelta():

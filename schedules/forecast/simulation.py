@@ -123,10 +123,15 @@ class Simulation:
         self._waiting.add(run)
         self._arrived.append(run)
         if run.job.hold == "recovery" and run.job.agent is not None:
-            for holder in [each for each in self._at_work[run.job.agent] if each.job.hold != "recovery"]:
-                self._close(holder, "cancelled", ended=now, text=run.job.name)
+            self._at(max(now, run.due + run.job.grace), _DUE, run.job, self._make_way, run)
         if run.job.start_within is not None:
             self._at(max(now, run.due + run.job.start_within), _LATE, run.job, self._give_up, run)
+
+    def _make_way(self, recovery: Run, now: datetime) -> None:
+        """Its grace is over. Another recovery is left alone."""
+        if recovery.waits:
+            for holder in [each for each in self._at_work[recovery.job.agent] if each.job.hold != "recovery"]:
+                self._close(holder, "cancelled", ended=now, text=recovery.job.name)
 
     def _give_up(self, run: Run, now: datetime) -> None:
         del now
@@ -137,8 +142,6 @@ class Simulation:
         if run.over:
             return
         self._close(run, "ran", ended=now)
-        for follower in self._followers.get(run.job.key, ()):
-            self._queue(Run(follower, number=next(self._numbers), fire=None, due=now, scheduled=False), now)
 
     def _cancel(self, run: Run, now: datetime) -> None:
         self._close(run, "cancelled", ended=now)
@@ -192,7 +195,7 @@ class Simulation:
         self._at_work[run.job.agent][run] = None
 
     def _close(self, run: Run, kind: Kind, ended: datetime | None = None, text: str = "") -> None:
-        """It is over: out of whatever place it is in, which may let others in."""
+        """It is over: out of whatever place it is in, which may let others in. What follows it comes due."""
         run.over = True
         self._emptier.add(lane_of(run.job))
         del self._open[run]
@@ -203,6 +206,9 @@ class Simulation:
             self._places.free(run.job)
             del self._at_work[run.job.agent][run]
         self._done.append(_outcome(run, kind, ended, text))
+        for follower in self._followers.get(run.job.key, ()):
+            if ended is not None and (kind == "ran" or follower.follows_cancelled):
+                self._queue(Run(follower, number=next(self._numbers), fire=None, due=ended, scheduled=False), ended)
 
 
 def _followers(lines: Mapping[int, Line]) -> dict[int, list[Job]]:

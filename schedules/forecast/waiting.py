@@ -87,11 +87,13 @@ class Waiting:
             self._list(queue[0])
 
     def barred_by(self, run: Run) -> Run | None:
-        """The older run that waits to have this one's agent alone."""
+        """The run that waits to have this one's agent alone and comes first: a recovery; of a shared one an older."""
         if run.job.agent is None or run.job.hold == "recovery" or not (queue := self._alone.get(run.job.agent)):
             return None
         _drop_gone(queue)
-        return queue[0][1] if queue and queue[0][0] < run.age else None
+        first = queue[0][1] if queue else run
+        bars = first.job.hold == "recovery" or (run.job.hold == "shared" and first.age < run.age)
+        return first if bars else None
 
     def _list(self, head: Head) -> None:
         insort(self.heads, head)

@@ -8,19 +8,22 @@ from datetime import datetime, timedelta
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.utils import timezone as clock
 
 from fleet.errors import InvalidInput
 from fleet.models import Agent, Organisation
 from schedules import timing
+from schedules.engine.course import planned_rule
+from schedules.engine.newruns import due_at
+from schedules.engine.planning import calendars_of
 from schedules.executors.registry import executors
 from schedules.forecast.jobs import Expected, Hold, Job, Limits, Line, Overlap, Present
 from schedules.forecast.layout import MOST_FIRES, lay_out
 from schedules.forecast.pieces import Pieces
 from schedules.forecast.report import INSTANT, Forecast, forecast
-from schedules.models import BlackoutCalendar, Run, Schedule
+from schedules.models import Run, Schedule
 from schedules.services.durations import ASSUMED, UsualDuration, usual_durations
-from schedules.services.expected import black_pieces, calendars_of, due_time, fires_within, timing_of
 from schedules.services.preview import refusal, runs_left
 from schedules.timing.spans import FIRST_YEAR, LAST_YEAR
 
@@ -99,13 +102,13 @@ class _World:
         self.limits = Limits(organisation=organisation.max_concurrent_runs, agents={pk: limit for pk, _, limit in rows})
         self.rules: dict[int, timing.Rule] = {}
         self.damaged: list[str] = []
-        self._orphans: dict[int, Job] = {}
+        self._extra: dict[tuple[str, int], Job] = {}  # of runs that are no ordinary ones of a schedule
         for schedule in self.schedules.values():
             self._read(schedule)
 
     def _read(self, schedule: Schedule) -> None:
         try:
-            rule = timing_of(schedule)
+            rule = planned_rule(schedule)
         except timing.ExpressionError:
             self.damaged.append(schedule.name)
             return
@@ -114,27 +117,16 @@ class _World:
 
     def expected(self, key: int, start: datetime, until: datetime) -> Iterator[Expected]:
         """The fires of [start, until)."""
-        schedule, rule = self.schedules[key], self.rules[key]
-        fires = fires_within(
-            rule, after=start - INSTANT, through=until - INSTANT, starts_at=schedule.starts_at, ends_at=schedule.ends_at
-        )
-        for fire in fires:
-            due = fire
-            if schedule.jitter_seconds:
-                due = due_time(
-                    fire,
-                    following=rule.next_after(fire),
-                    key=str(schedule.pk),
-                    jitter_seconds=schedule.jitter_seconds,
-                )
-            yield Expected(fire=fire, due=due)
+        schedule = self.schedules[key]
+        for fire in self.rules[key].fires(start - INSTANT, until - INSTANT):
+            yield Expected(fire=fire, due=due_at(schedule, fire))
 
     def present(self) -> list[Present]:
-        """The runs that are not over. One whose schedule is gone gets a job of its own."""
-        rows = Run.objects.of(self._organisation).active().order_by("pk")
+        """The runs that are not over."""
+        rows = Run.objects.of(self._organisation).active().select_related("backfill").order_by("pk")
         return [
             Present(
-                job=run.schedule_id if run.schedule_id in self.schedules else self._orphan(run),
+                job=self._job_of(run),
                 due=run.next_attempt_at or run.created_at,
                 started=run.started_at or run.created_at if run.status == Run.Status.RUNNING else None,
                 scheduled=run.trigger == Run.Trigger.SCHEDULE,
@@ -152,12 +144,12 @@ class _World:
         """Of every schedule of which something may be told: its own fires, its runs, or those after another's."""
         wanted = {key for key, own in fires.items() if own} | {each.job for each in present}
         told = [each for each in self.schedules.values() if each.pk in wanted or self._leader(each) is not None]
-        usual, black = usual_durations(told), self._black(told, start, until)
+        usual, black = usual_durations(told), _black(told, start, until)
         lines = [
-            Line(job=self._job(each, usual[each.pk]), fires=fires.get(each.pk, ()), black=black[each.pk])
+            Line(job=self._job(each, usual[each.pk]), fires=fires.get(each.pk, ()), black=black.get(each.pk, Pieces()))
             for each in told
         ]
-        return lines + [Line(job=job) for job in self._orphans.values()]
+        return lines + [Line(job=job) for job in self._extra.values()]
 
     def _job(self, schedule: Schedule, usual: UsualDuration) -> Job:
         executor = executors().get(schedule.executor)
@@ -174,7 +166,9 @@ class _World:
             hold=executor.hold if executor else "shared",
             start_within=None if within is None else timedelta(seconds=within),
             runs_left=runs_left(schedule),
+            grace=timedelta(seconds=settings.WATCHBILL.recovery_grace_seconds),
             follows=self._leader(schedule),
+            follows_cancelled=schedule.run_after_on == Schedule.After.ALWAYS,
         )
 
     def _leader(self, schedule: Schedule) -> int | None:
@@ -182,33 +176,42 @@ class _World:
         follows = schedule.enabled and schedule.run_after_on != Schedule.After.FAILURE
         return schedule.run_after_id if follows else None
 
-    def _orphan(self, run: Run) -> int:
-        job = Job(
-            key=-run.pk,
-            name=run.schedule_name or run.job_run_id,
-            duration=ASSUMED,
-            assumed=True,
+    def _job_of(self, run: Run) -> int:
+        """Its schedule; a backfill, which has a limit of its own; or itself, when its schedule is gone."""
+        if run.schedule_id in self.schedules and run.backfill is None:
+            return run.schedule_id
+        name = ("backfill", run.backfill.pk) if run.backfill else ("run", run.pk)
+        if name not in self._extra:
+            self._extra[name] = self._extra_job(run)
+        return self._extra[name].key
+
+    def _extra_job(self, run: Run) -> Job:
+        usual = UsualDuration(duration=ASSUMED, assumed=True)
+        if run.schedule_id in self.schedules:
+            usual = usual_durations([self.schedules[run.schedule_id]])[run.schedule_id]
+        return Job(
+            key=-1 - len(self._extra),
+            name=f"{run.schedule_name} (backfill)" if run.backfill else run.schedule_name or run.job_run_id,
+            duration=usual.duration,
+            assumed=usual.assumed,
             agent=run.agent_id,
+            limit=run.backfill.max_concurrent_runs if run.backfill else 1,
             priority=run.priority,
             hold=cast("Hold", run.hold),
+            grace=timedelta(seconds=run.grace_seconds),
         )
-        self._orphans[job.key] = job
-        return job.key
-
-    def _black(self, schedules: Sequence[Schedule], start: datetime, until: datetime) -> dict[int, Pieces]:
-        """Computed once for all schedules that have the same calendars."""
-        known: dict[tuple[int, ...], Pieces] = {}
-        calendars = calendars_of(schedules)
-        return {key: _pieces(own, known, start, until) for key, own in calendars.items()}
 
 
-def _pieces(
-    calendars: Sequence[BlackoutCalendar], known: dict[tuple[int, ...], Pieces], start: datetime, until: datetime
-) -> Pieces:
-    keys = tuple(each.pk for each in calendars)
-    if keys not in known:
-        known[keys] = Pieces(black_pieces(calendars, start - INSTANT, until))
-    return known[keys]
+def _black(schedules: Sequence[Schedule], start: datetime, until: datetime) -> dict[int, Pieces]:
+    """Computed once for all schedules that have the same calendars."""
+    known: dict[tuple[timing.Blackouts, ...], Pieces] = {}
+    black: dict[int, Pieces] = {}
+    for key, calendars in calendars_of(schedules).items():
+        own = tuple(calendars)
+        if own not in known:
+            known[own] = Pieces(list(timing.merged(own, start - INSTANT, until)))
+        black[key] = known[own]
+    return black
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -16,13 +16,15 @@ from django.utils import timezone as clock
 
 from fleet.errors import InvalidInput
 from schedules import timing
+from schedules.engine.course import expected_rule, planned_rule
+from schedules.engine.planning import calendars_of
 from schedules.forecast.pieces import Pieces
 from schedules.models import Schedule
-from schedules.services.expected import black_pieces, calendars_of, fires_within, timing_of
 from schedules.timing.clocknotes import ClockNote, clock_notes
 
 USUAL_COUNT = 10
 MOST_FIRES = 1_000_000  # two years of a minutely schedule
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 #: Why a preview holds fewer fires than asked for: it fires by hand only; nothing is left of it (or its date never
 #: comes); its end date passed; its last run is among them.
@@ -133,7 +135,8 @@ def preview_expression(
         rule = timing.parse(expression, timezone=timezone, job_name=job_name, anchor=anchor or after)
     except timing.ExpressionError as error:
         raise refusal(error) from error
-    fires = list(islice(fires_within(rule, after=after, starts_at=starts_at, ends_at=ends_at), _checked(count)))
+    bounded = timing.within(rule, starts_at=starts_at, ends_at=ends_at)
+    fires = list(islice(bounded.fires(after, END_OF_TIME), _checked(count)))
     return Preview(
         expression=expression,
         timezone=rule.timezone,
@@ -158,12 +161,11 @@ def preview_schedule(
     """
     after = after or clock.now()
     try:
-        rule = timing_of(schedule)
+        rule = planned_rule(schedule)
     except timing.ExpressionError as error:
         raise refusal(error) from error
-    expected = fires_within(rule, after=after, starts_at=schedule.starts_at, ends_at=schedule.ends_at)
-    fires = list(islice(expected, _checked(count)))
-    pieces = Pieces(black_pieces(calendars_of([schedule])[schedule.pk], after, fires[-1]) if fires else [])
+    fires = list(islice(rule.fires(after, END_OF_TIME), _checked(count)))
+    pieces = _pieces(schedule, after, fires[-1]) if fires else Pieces()
     left = runs_left(schedule)
     kept = _until_limit(fires, pieces, left)
     used_up = left is not None and (len(kept) < len(fires) or left == 0)
@@ -174,7 +176,7 @@ def preview_schedule(
         words=words_of(schedule.expression, timezone=schedule.timezone, job_name=schedule.name),
         after=after,
         fires=_fires(rule, kept, reader_timezone, pieces),
-        ending="limit" if used_up else _ending(rule, fires, count, schedule.ends_at),
+        ending="limit" if used_up else _ending(expected_rule(schedule), fires, count, schedule.ends_at),
         jitter_seconds=schedule.jitter_seconds,
         runs_left=left,
         paused=None if schedule.enabled else schedule.paused_reason,
@@ -213,6 +215,11 @@ def _reader_zone(name: str | None) -> ZoneInfo | None:
         return timing.check_timezone(name) if name is not None else None
     except timing.ExpressionError as error:
         raise InvalidInput(str(error).replace("timezone", "reader's timezone", 1), field="reader_timezone") from error
+
+
+def _pieces(schedule: Schedule, after: datetime, through: datetime) -> Pieces:
+    calendars = calendars_of([schedule]).get(schedule.pk, ())
+    return Pieces(list(timing.merged(calendars, after, through)))
 
 
 def _until_limit(fires: Iterable[datetime], pieces: Pieces, left: int | None) -> list[datetime]:

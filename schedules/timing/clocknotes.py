@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Literal
 
+from schedules.timing.bounds import BoundedRule
 from schedules.timing.localtimes import DAY
 from schedules.timing.rules import CronRule, Rule
 from schedules.timing.spans import EPOCH, Span, seconds_of, spans_between
@@ -76,6 +77,8 @@ def clock_notes(rule: Rule, fires: Sequence[datetime]) -> dict[datetime, ClockNo
 
     Only a cron rule has any: an interval counts elapsed time, and a single instant is what it is.
     """
+    while isinstance(rule, BoundedRule):
+        rule = rule.rule
     if not isinstance(rule, CronRule) or not fires:
         return {}
     zone = check_timezone(rule.timezone)

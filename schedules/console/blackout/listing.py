@@ -6,8 +6,9 @@ from argparse import ArgumentParser
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
 from fleet.console import Exit, Screen, Subcommand
-from schedules.engine.clock import database_now
 from schedules.models import BlackoutCalendar
 from schedules.services.blackouts import blackout_named, blackout_next
 from schedules.words import held_text, window_text, windows_words
@@ -21,7 +22,7 @@ class Ls(Subcommand):
         parser.add_argument("--json", action="store_true")
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
-        organisation, now = self.organisation(options), database_now()
+        organisation, now = self.organisation(options), timezone.now()
         calendars = list(BlackoutCalendar.objects.of(organisation).prefetch_related("schedules"))
         if options["json"]:
             screen.json([calendar_json(each, now) for each in calendars])
@@ -44,7 +45,7 @@ class Show(Subcommand):
         parser.add_argument("--json", action="store_true")
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
-        calendar, now = blackout_named(self.organisation(options), options["calendar"]), database_now()
+        calendar, now = blackout_named(self.organisation(options), options["calendar"]), timezone.now()
         if options["json"]:
             screen.json(calendar_json(calendar, now))
         else:

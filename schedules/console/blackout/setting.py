@@ -5,11 +5,12 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from django.utils import timezone
+
 from fleet.console import Exit, Screen, Subcommand
 from fleet.errors import InvalidInput, NotFound
 from fleet.models import Organisation
 from schedules.console.job.settings import NONE
-from schedules.engine.clock import database_now
 from schedules.models import BlackoutCalendar
 from schedules.services.blackouts import (
     blackout_create,
@@ -61,7 +62,7 @@ class Set(Subcommand):
             done = "Made"
         else:
             calendar, done = self._changed(calendar, values), "Changed"
-        now = database_now()
+        now = timezone.now()
         screen.data(calendar.name)
         screen.say(f"{done} {calendar.name}, for {held_text(calendar)}.")
         screen.say(f"Next window: {window_text(blackout_next(calendar, now), calendar.timezone, now)}")

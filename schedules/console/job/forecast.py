@@ -6,8 +6,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from fleet.console import Exit, Screen, Subcommand
-from schedules.console.forecast_words import HEADERS, LEGEND, MARKS, day_rows, finding_text, notes
-from schedules.console.moments import ISO_HELP, moment_of, utc_text
+from schedules.console.forecast_words import HEADERS, LEGEND, MARKS, day_rows, finding_lines, finding_text, notes
+from schedules.console.job.settings import read_time
+from schedules.console.moments import ISO_HELP, utc_text
 from schedules.forecast.days import Day
 from schedules.forecast.findings import Finding
 from schedules.forecast.report import JobForecast
@@ -26,6 +27,7 @@ class Forecast(Subcommand):
         parser.add_argument(
             "--from",
             dest="from_time",
+            default="",
             metavar="TIME",
             help=f"from when: {ISO_HELP} --timezone. Without it: now, with the runs that are there",
         )
@@ -35,7 +37,7 @@ class Forecast(Subcommand):
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         told = organisation_forecast(
             organisation=self.organisation(options),
-            start=moment_of(options["from_time"], options["timezone"]),
+            start=read_time(options["from_time"], zone=options["timezone"], field="from"),
             days=options["days"],
             timezone=options["timezone"],
         )
@@ -55,11 +57,12 @@ def _show(told: OrganisationForecast, screen: Screen) -> None:
         screen.say(LEGEND)
     for note in notes(told):
         screen.say(note)
-    for finding in forecast.findings[:SHOWN]:
-        screen.data(f"- {finding_text(finding, told)}.")
-    if len(forecast.findings) > SHOWN:
-        screen.say(f"And {len(forecast.findings) - SHOWN:,} more findings; --json has them all.")
-    if not forecast.findings:
+    lines = list(finding_lines(told))
+    for line in lines[:SHOWN]:
+        screen.data(f"- {line}")
+    if len(lines) > SHOWN:
+        screen.say(f"And {len(lines) - SHOWN:,} more findings; --json has them all.")
+    if not lines:
         screen.data("Nothing queues, collides or is skipped." if rows else "No job fires in this time.")
 
 
@@ -119,6 +122,7 @@ def _finding_json(finding: Finding, told: OrganisationForecast) -> dict[str, Any
         "count": finding.count,
         "first": utc_text(finding.first),
         "others": finding.others,
+        "more_others": finding.more,
         "scope": finding.scope,
         "limit": finding.limit,
         "longest_seconds": finding.longest.total_seconds(),

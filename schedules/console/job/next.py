@@ -10,7 +10,8 @@ from typing import Any
 from fleet.console import Exit, Screen, Subcommand
 from fleet.errors import InvalidInput
 from schedules import timing
-from schedules.console.moments import ISO_HELP, moment_of, utc_text
+from schedules.console.job.settings import read_time
+from schedules.console.moments import ISO_HELP, utc_text
 from schedules.console.next_lines import EXAMPLE, MOST, answers
 from schedules.services.preview import USUAL_COUNT, Fire, Preview, preview_expression, preview_schedule, refusal
 from schedules.services.schedules import schedule_named
@@ -35,7 +36,11 @@ class Next(Subcommand):
             "--stdin", action="store_true", help="read a JSON object a line, answer a JSON object a line"
         )
         parser.add_argument(
-            "--from", dest="from_time", metavar="TIME", help=f"after when (now): {ISO_HELP} the schedule's zone"
+            "--from",
+            dest="from_time",
+            default="",
+            metavar="TIME",
+            help=f"after when (now): {ISO_HELP} the schedule's zone",
         )
         parser.add_argument("-n", type=int, default=None, metavar="N", help=f"how many ({USUAL_COUNT})")
         parser.add_argument("--reader-timezone", metavar="ZONE", help="show the fires in this zone too")
@@ -56,7 +61,7 @@ class Next(Subcommand):
         schedule = schedule_named(self.organisation(options), options["job"])
         return preview_schedule(
             schedule=schedule,
-            after=moment_of(options["from_time"], _zone_of(schedule.expression, schedule.timezone, schedule.name)),
+            after=_after(options, schedule.expression, schedule.timezone, schedule.name),
             count=_count(options),
             reader_timezone=options["reader_timezone"],
         )
@@ -68,18 +73,20 @@ def _of_expression(options: dict[str, Any]) -> Preview:
         expression=options["schedule"],
         timezone=timezone,
         job_name=job_name,
-        after=moment_of(options["from_time"], _zone_of(options["schedule"], timezone, job_name)),
+        after=_after(options, options["schedule"], timezone, job_name),
         count=_count(options),
         reader_timezone=options["reader_timezone"],
     )
 
 
-def _zone_of(expression: str, timezone: str, job_name: str) -> str:
-    """The zone that counts, in which ``--from`` is read: CRON_TZ= wins over the schedule's own."""
+def _after(options: dict[str, Any], expression: str, timezone: str, job_name: str) -> datetime | None:
+    """``--from``, read in the zone that counts: CRON_TZ= wins over the schedule's own."""
     try:
-        return timing.parse(expression, timezone=timezone, job_name=job_name).timezone
+        zone = timing.parse(expression, timezone=timezone, job_name=job_name).timezone
     except timing.ExpressionError as error:
         raise refusal(error) from error
+    after: datetime | None = read_time(options["from_time"], zone=zone, field="from")
+    return after
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -95,7 +102,7 @@ def _check(options: dict[str, Any]) -> None:
                 raise InvalidInput(f"--{name.replace('_', '-')} belongs to --schedule.", field=name)
     if options["stdin"]:
         for name in ("from_time", "n", "reader_timezone"):
-            if options[name] is not None:
+            if options[name] not in {None, ""}:
                 raise InvalidInput(f"With --stdin each line says it all: {EXAMPLE}", field=name)
 
 

@@ -137,6 +137,28 @@ def test_two_at_work_on_one_agent(manage: Manage, organisation: Organisation, ag
     assert "- one and two are at work on agent-1 at the same time 7 times." in forecast(manage, *FROM).out
 
 
+def test_many_that_queue_for_one_limit_or_meet_on_one_agent_are_one_line(
+    manage: Manage, organisation: Organisation, agent: Agent
+) -> None:
+    names = [f"job-{number}" for number in range(8)]
+    for name in names:
+        ran(saved(organisation, name, "0 2 * * *", agent=agent), 60, at=MONDAY)
+    assert forecast(manage, *FROM).out.splitlines()[-1] == (
+        "- 7 jobs queue 49 times, longest 7 min, for the agent limit of 1 on agent-1: "
+        "job-1, job-2, job-3, job-4, job-5 and 2 more."
+    )
+    Agent.objects.update(max_concurrent_runs=8)
+    assert "- 28 pairs of jobs are at work on agent-1 at the same time, 196 times: job-0 with job-1, " in (
+        forecast(manage, *FROM).out
+    )
+    Organisation.objects.update(max_concurrent_runs=7)
+    assert "for the organisation's limit of 7 (behind job-0, job-1, job-2 and 4 others)." in forecast(manage, *FROM).out
+    Organisation.objects.update(max_concurrent_runs=1)
+    assert "- 7 jobs queue 49 times, longest 7 min, for the organisation's limit of 1: job-1, " in (
+        forecast(manage, *FROM).out
+    )
+
+
 @pytest.mark.usefixtures("night")
 def test_json_for_a_machine(manage: Manage) -> None:
     told = forecast(manage, *FROM, "--days", "2", "--json").json

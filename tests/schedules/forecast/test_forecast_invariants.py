@@ -42,6 +42,8 @@ def lines(draw: st.DrawFn, key: int, holds: tuple[str, ...]) -> Line:
         start_within=draw(st.sampled_from([None, None, None, minutes(5)])),
         runs_left=draw(st.sampled_from([None, None, None, 2])),
         follows=draw(st.sampled_from([None, None, *range(key)])),
+        follows_cancelled=draw(st.booleans()),
+        grace=draw(st.sampled_from([minutes(0), minutes(5)])),
         black=draw(blackouts),
     )
 
@@ -198,5 +200,6 @@ def test_a_waiting_exclusive_is_not_passed_by_younger_runs_of_its_agent(world: d
         if alone.job.hold != "exclusive" or alone.job.agent is None or alone.started is None:
             continue
         for other in outcomes:
-            if other.job.agent == alone.job.agent and other.started and other.due > alone.due:
+            shared = other.job.hold == "shared" and other.job.agent == alone.job.agent
+            if shared and other.started and other.due > alone.due:
                 assert not alone.due <= other.started < alone.started

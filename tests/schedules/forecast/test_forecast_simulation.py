@@ -129,6 +129,28 @@ def test_an_exclusive_waits_for_its_agent_and_bars_younger_runs() -> None:
     assert outcomes[2].wait == Wait(scope="held", limit=1, behind=("job-2",))
 
 
+def test_of_two_exclusives_the_more_urgent_goes_first() -> None:
+    busy = line(1, [0], takes=30, agent=7)
+    older, urgent = line(2, [10], agent=7, hold="exclusive"), line(3, [11], agent=7, hold="exclusive", priority=9)
+    assert told(simulate(busy, older, urgent, agents={7: 5}))[1:] == [("job-3", "ran", 30), ("job-2", "ran", 40)]
+
+
+def test_a_recovery_lets_them_go_on_for_its_grace_and_nobody_comes_meanwhile() -> None:
+    busy = [line(1, [0], takes=12, agent=7), line(2, [0], takes=30, agent=7)]
+    recovery = line(3, [10], agent=7, hold="recovery", grace=minutes(5))
+    outcomes = simulate(*busy, recovery, line(4, [9], agent=7), line(5, [13], agent=7), agents={7: 2})
+    assert told(outcomes) == [
+        ("job-1", "ran", 0),
+        ("job-2", "cancelled", 0),
+        ("job-3", "ran", 15),
+        ("job-4", "ran", 25),
+        ("job-5", "ran", 25),
+    ]
+    assert outcomes[1].ended == minute(15)
+    assert outcomes[3].wait == Wait(scope="agent", limit=2, behind=("job-1", "job-2"))
+    assert outcomes[4].wait == Wait(scope="held", limit=1, behind=("job-3",))
+
+
 def test_a_recovery_passes_full_limits_and_cancels_who_holds_its_agent() -> None:
     busy = line(1, [0], takes=30, agent=7)
     others = line(2, [0], takes=30, agent=8)
@@ -141,6 +163,13 @@ def test_a_run_follows_another() -> None:
     outcomes = simulate(line(1, [0, 60]), line(2, follows=1, takes=5))
     assert told(outcomes) == [("job-1", "ran", 0), ("job-2", "ran", 10), ("job-1", "ran", 60), ("job-2", "ran", 70)]
     assert outcomes[1].fire is None
+
+
+def test_what_follows_always_follows_a_cancelled_run_too() -> None:
+    restless = line(1, [0, 4], overlap="cancel_running")
+    followers = [line(2, follows=1, takes=1), line(3, follows=1, takes=1, follows_cancelled=True)]
+    starts = [(name, start) for name, _, start in told(simulate(restless, *followers)) if name != "job-1"]
+    assert sorted(starts) == [("job-2", 14), ("job-3", 4), ("job-3", 14)]
 
 
 def test_beside_names_who_is_at_work_on_the_agent() -> None:
