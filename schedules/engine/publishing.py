@@ -11,15 +11,14 @@ import logging
 from collections.abc import Iterable
 
 import redis.exceptions
-from celery import current_app
-from kombu.exceptions import LimitExceeded, OperationalError
 
 from schedules.engine.connection import client
+from schedules.engine.messages import ready_message
 from schedules.models import Run
 
 logger = logging.getLogger(__name__)
 
-BROKER_ERRORS = (OperationalError, LimitExceeded, redis.exceptions.RedisError, ConnectionError, TimeoutError, OSError)
+BROKER_ERRORS = (redis.exceptions.RedisError, ConnectionError, TimeoutError, OSError)
 # kombu's queue names for its priority steps; ours are all published at priority 0, the plain name.
 PRIORITY_STEPS = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
@@ -30,18 +29,14 @@ class BrokerUnreachable(Exception):
 
 def publish(runs: Iterable[Run]) -> None:
     """Put one message a run on its queue. Raises :class:`BrokerUnreachable`."""
+    pipeline = client().pipeline(transaction=False)
+    for run in runs:
+        pipeline.lpush(
+            run.queue,
+            ready_message(task=run.executor, task_id=run.task_id, kwargs=message_of(run), queue=run.queue),
+        )
     try:
-        with current_app.producer_pool.acquire(block=True, timeout=2) as producer:
-            for run in runs:
-                current_app.send_task(
-                    run.executor,
-                    kwargs=message_of(run),
-                    task_id=run.task_id,
-                    queue=run.queue,
-                    producer=producer,
-                    retry=False,
-                    ignore_result=True,
-                )
+        pipeline.execute()
     except BROKER_ERRORS as error:
         raise BrokerUnreachable(f"The broker can't be reached: {error}") from error
 
