@@ -18,6 +18,7 @@ from django.db.models import F, Q
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
+from schedules.engine import fastlane
 from schedules.engine.admission import admit_waiting
 from schedules.engine.clock import database_now
 from schedules.engine.leader import Leadership
@@ -130,6 +131,9 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
     def _plan(self) -> bool:
         """Plan what is due, for about a second at most. Returns whether more is due."""
         begun, turn = time.monotonic(), 0
+        while fastlane.is_open() and time.monotonic() - begun < PLANNING_SECONDS:
+            if fastlane.plan_fast(database_now()) < fastlane.BATCH:
+                break
         while time.monotonic() - begun < PLANNING_SECONDS:
             if plan_due(database_now(), latest_first=bool(turn % 2)).considered < BATCH:
                 return False

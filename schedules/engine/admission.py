@@ -59,7 +59,7 @@ class _Room:
 
     def __init__(self, now: datetime) -> None:
         self.full: set[slots.Scope] = set()
-        self.left = _queue_room(now)
+        self.left = queue_room(now)
         self.bars = Bars(now)
 
     def has(self, run: Run) -> bool:
@@ -158,7 +158,7 @@ def _publish(runs: Sequence[Run]) -> None:
         logger.warning("%s. %d admitted runs are published again by the sweep.", error, len(runs))
 
 
-def _queue_room(now: datetime) -> dict[str, int]:
+def queue_room(now: datetime) -> dict[str, int]:
     """How many more runs each queue may have admitted: 4 x its workers' slots, less what is out."""
     out = dict(Run.objects.admitted().order_by().values_list("queue").annotate(Count("pk")))
     room: dict[str, int] = {}

@@ -42,13 +42,17 @@ class Bars:
             recovery = run.hold == Run.Hold.RECOVERY or (bar is not None and bar.recovery)
             self._of_agent[run.agent_id or 0] = Bar(first=bar.first if bar else _turn(run), recovery=recovery)
 
+    def bar(self, agent_id: int | None) -> Bar | None:
+        """What bars a run of this agent that comes now."""
+        return self._of_agent.get(agent_id or 0)
+
     def stop(self, run: Run) -> bool:
         """Whether this run has to let another one go first.
 
         One that still holds its slots, because what a lost attempt left has to be reaped, is never stopped: it would
         wait for the exclusive that waits for it.
         """
-        bar = self._of_agent.get(run.agent_id or 0)
+        bar = self.bar(run.agent_id)
         if bar is None or run.handle or run.hold == Run.Hold.RECOVERY:
             return False
         if bar.recovery:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import redis.exceptions
 
@@ -27,28 +28,60 @@ class BrokerUnreachable(Exception):
     """The broker took no message. The runs stay admitted; the sweep publishes them when it is back."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What travels: ``schedule`` is for the reader of Flower; the engine reads run, attempt and token."""
+
+    run: int
+    attempt: int
+    token: str
+    schedule: str
+    job_run_id: str
+    executor: str
+    queue: str
+
+
+def message_of(run: Run) -> Message:
+    """The message of an admitted run."""
+    return Message(
+        run=run.pk,
+        attempt=run.attempt,
+        token=run.admission_token,
+        schedule=run.schedule_name,
+        job_run_id=run.job_run_id,
+        executor=run.executor,
+        queue=run.queue,
+    )
+
+
 def publish(runs: Iterable[Run]) -> None:
     """Put one message a run on its queue. Raises :class:`BrokerUnreachable`."""
+    send([message_of(run) for run in runs])
+
+
+def send(messages: Iterable[Message]) -> None:
+    """Put them on their queues in one round trip. Raises :class:`BrokerUnreachable`."""
     pipeline = client().pipeline(transaction=False)
-    for run in runs:
+    for message in messages:
         pipeline.lpush(
-            run.queue,
-            ready_message(task=run.executor, task_id=run.task_id, kwargs=message_of(run), queue=run.queue),
+            message.queue,
+            ready_message(
+                task=message.executor,
+                # The same for each attempt, however often it is published (``Run.task_id``).
+                task_id=f"{message.job_run_id}.{message.attempt}",
+                kwargs={
+                    "run": message.run,
+                    "attempt": message.attempt,
+                    "token": message.token,
+                    "schedule": message.schedule,
+                },
+                queue=message.queue,
+            ),
         )
     try:
         pipeline.execute()
     except BROKER_ERRORS as error:
         raise BrokerUnreachable(f"The broker can't be reached: {error}") from error
-
-
-def message_of(run: Run) -> dict[str, object]:
-    """What travels. ``schedule`` is for the reader of Flower; the engine reads the other three."""
-    return {
-        "run": run.pk,
-        "attempt": run.attempt,
-        "token": run.admission_token,
-        "schedule": run.schedule_name,
-    }
 
 
 def waiting_task_ids(queues: Iterable[str]) -> set[str]:

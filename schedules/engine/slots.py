@@ -103,21 +103,20 @@ def scopes_of(run: Run) -> list[Scope]:
         scopes.append(_scope("backfill", run.backfill, limited=limited))
     elif run.schedule is not None:
         scopes.append(_scope("schedule", run.schedule, limited=limited))
-    return scopes + _agent_scopes(run)
+    if run.agent is None:
+        return scopes
+    return scopes + agent_scopes(run.agent.pk, run.agent.max_concurrent_runs, alone=run.hold != Run.Hold.SHARED)
 
 
 def _scope(kind: str, of: Organisation | Schedule | Backfill, *, limited: bool) -> Scope:
     return Scope(name=f"{kind}:{of.pk}", limit=of.max_concurrent_runs if limited else None)
 
 
-def _agent_scopes(run: Run) -> list[Scope]:
+def agent_scopes(agent_id: int, limit: int, *, alone: bool) -> list[Scope]:
     """Beside others as far as the agent's limit goes and nobody holds it alone; or alone."""
-    if run.agent is None:
-        return []
-    alone = run.hold != Run.Hold.SHARED
     return [
-        Scope(name=f"agent:{run.agent_id}", limit=1 if alone else run.agent.max_concurrent_runs),
-        Scope(name=f"alone:{run.agent_id}", limit=1, joins=alone),
+        Scope(name=f"agent:{agent_id}", limit=1 if alone else limit),
+        Scope(name=f"alone:{agent_id}", limit=1, joins=alone),
     ]
 
 
