@@ -22,6 +22,7 @@ from schedules.engine.fastlane_sql import PLAN_AND_ADMIT
 from schedules.engine.fates import ON_TIME
 from schedules.engine.holds import Bars
 from schedules.engine.lifecycle import new_token
+from schedules.engine.newruns import planned_key
 from schedules.executors.registry import executors
 from schedules.models import BlackoutCalendar, Run, Schedule
 
@@ -50,10 +51,6 @@ class Due(NamedTuple):
     agent_id: int | None
     agent_limit: int | None
 
-    @property
-    def key(self) -> str:
-        return f"s{self.pk}-{self.fire:%Y%m%dT%H%M%SZ}"
-
 
 _COLUMNS = (
     "pk", "version", "expression", "timezone", "name", "anchor_at", "next_run_at", "overlap", "max_retries",
@@ -67,6 +64,7 @@ class Fire:
     """A fire that becomes a run at once; ``token`` is empty while it has no slot."""
 
     due: Due
+    key: str
     following: datetime | None
     queue: str
     retries: int
@@ -123,7 +121,8 @@ def _fire(due: Due, active: int, now: datetime) -> Fire | None:
     if following is not None and following <= now:
         return None
     retries = executor.default_retries if due.max_retries is None else due.max_retries
-    return Fire(due=due, following=following, queue=executor.queue, retries=retries, scopes=_scopes(due))
+    key = planned_key(due.pk, due.fire)
+    return Fire(due=due, key=key, following=following, queue=executor.queue, retries=retries, scopes=_scopes(due))
 
 
 # How many runs may be active for the next one to be planned.
@@ -173,7 +172,7 @@ def _take_slots(fires: Sequence[Fire], now: datetime) -> list[Fire]:
             continue
         room[fire.queue] = left - 1
         asked.append(fire)
-    holders = [slots.Holder(key=fire.due.key, attempt=1, scopes=fire.scopes) for fire in asked]
+    holders = [slots.Holder(key=fire.key, attempt=1, scopes=fire.scopes) for fire in asked]
     try:
         answers = slots.acquire_each(holders) if holders else []
     except (slots.RedisError, slots.SlotsNotReady) as error:
@@ -193,7 +192,7 @@ def _write(fires: Sequence[Fire], now: datetime) -> dict[int, int]:
         [fire.due.version for fire in fires],
         [fire.due.fire for fire in fires],
         [fire.following for fire in fires],
-        [fire.due.key for fire in fires],
+        [fire.key for fire in fires],
         [fire.token for fire in fires],
         [fire.queue for fire in fires],
         [fire.retries for fire in fires],
@@ -207,10 +206,10 @@ def _give_back(fires: Sequence[Fire]) -> None:
     """Somebody else was first. When that was a beat that planned the same run, the slot is its own."""
     if not fires:
         return
-    keys = [fire.due.key for fire in fires]
+    keys = [fire.key for fire in fires]
     held = set(Run.objects.holding_slots().filter(job_run_id__in=keys).values_list("job_run_id", flat=True))
-    lost = [fire for fire in fires if fire.due.key not in held]
-    slots.release(*(slots.Holder(key=fire.due.key, attempt=1, scopes=fire.scopes) for fire in lost))
+    lost = [fire for fire in fires if fire.key not in held]
+    slots.release(*(slots.Holder(key=fire.key, attempt=1, scopes=fire.scopes) for fire in lost))
 
 
 def _publish(fires: Sequence[tuple[Fire, int]]) -> None:
@@ -220,7 +219,7 @@ def _publish(fires: Sequence[tuple[Fire, int]]) -> None:
             attempt=1,
             token=fire.token,
             schedule=fire.due.name,
-            job_run_id=fire.due.key,
+            job_run_id=fire.key,
             executor=fire.due.executor,
             queue=fire.queue,
         )

@@ -46,10 +46,15 @@ def new_run(schedule: Schedule, now: datetime) -> Run:
     )
 
 
+def planned_key(schedule_id: int, fire: datetime) -> str:
+    """The idempotency key of a fire: of the schedule and the nominal UTC instant, never of the jittered one."""
+    return f"s{schedule_id}-{fire:%Y%m%dT%H%M%SZ}"
+
+
 def planned_run(schedule: Schedule, fire: datetime, now: datetime) -> Run:
     """The run of a fire. Its key follows from schedule and nominal fire, so that planning twice is harmless."""
     run = new_run(schedule, now)
-    run.job_run_id = f"s{schedule.pk}-{fire:%Y%m%dT%H%M%SZ}"
+    run.job_run_id = planned_key(schedule.pk, fire)
     run.trigger, run.fire_at = Run.Trigger.SCHEDULE, fire
     run.next_attempt_at = due = due_at(schedule, fire)
     if schedule.start_within_seconds is not None:

@@ -61,27 +61,23 @@ def publish(runs: Iterable[Run]) -> None:
 
 def send(messages: Iterable[Message]) -> None:
     """Put them on their queues in one round trip. Raises :class:`BrokerUnreachable`."""
-    pipeline = client().pipeline(transaction=False)
+    lists: dict[str, list[bytes]] = {}
     for message in messages:
-        pipeline.lpush(
-            message.queue,
-            ready_message(
-                task=message.executor,
-                # The same for each attempt, however often it is published (``Run.task_id``).
-                task_id=f"{message.job_run_id}.{message.attempt}",
-                kwargs={
-                    "run": message.run,
-                    "attempt": message.attempt,
-                    "token": message.token,
-                    "schedule": message.schedule,
-                },
-                queue=message.queue,
-            ),
-        )
+        lists.setdefault(message.queue, []).append(_ready(message))
+    pipeline = client().pipeline(transaction=False)
+    for queue, ready in lists.items():
+        pipeline.lpush(queue, *ready)
     try:
         pipeline.execute()
     except BROKER_ERRORS as error:
         raise BrokerUnreachable(f"The broker can't be reached: {error}") from error
+
+
+def _ready(message: Message) -> bytes:
+    kwargs = {"run": message.run, "attempt": message.attempt, "token": message.token, "schedule": message.schedule}
+    # The same id for each attempt, however often it is published (``Run.task_id``).
+    task_id = f"{message.job_run_id}.{message.attempt}"
+    return ready_message(task=message.executor, task_id=task_id, kwargs=kwargs, queue=message.queue)
 
 
 def waiting_task_ids(queues: Iterable[str]) -> set[str]:
