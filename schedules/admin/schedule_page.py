@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.contrib import admin
 from django.db.models import Q
@@ -12,13 +11,13 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
 from fleet.admin.marks import link, link_to, read_once, table, yes_no
+from fleet.errors import InvalidInput
 from schedules import timing
 from schedules.admin.ledger_table import ledger_table, ledger_url
 from schedules.admin.words import (
     after_words,
     bounds_words,
     clock,
-    coming_fires,
     distance,
     duration,
     no_fire_words,
@@ -26,11 +25,18 @@ from schedules.admin.words import (
     rhythm,
     status_badge,
 )
-from schedules.engine.planning import calendars_of
 from schedules.models import BlackoutCalendar, Schedule
 from schedules.services.ledger import ledger_entries
+from schedules.services.preview import Fire, preview_schedule
 from schedules.words import windows_words
 
+_FIRES = 5
+_NONE_LEFT = {
+    "manual": "It fires only by hand.",
+    "ended": "Its end date has passed.",
+    "limit": "Its maximum of runs is reached.",
+    "never": "No fire is left.",
+}
 _RUNS = 10
 _RECORDS = 8
 # The ledger is asked for everything: fires may be older than the row, in a schedule that was imported.
@@ -66,16 +72,15 @@ class SchedulePage:
     def next_fires(self, obj: Schedule) -> str:
         now = timezone.now()
         try:
-            fires = coming_fires(obj, now)
-        except timing.ExpressionError as problem:
-            return f"None: {problem}"
-        zones = dict.fromkeys((obj.timezone, "UTC"))
-        blackouts = calendars_of([obj]).get(obj.pk, [])
+            preview = preview_schedule(schedule=obj, after=now, count=_FIRES)
+        except InvalidInput as problem:
+            return f"None: {problem.message}"
+        zones = dict.fromkeys((preview.timezone, "UTC"))
         rows = [
-            (distance(fire, now), *(clock(fire, zone) for zone in zones), _blacked_out(blackouts, fire))
-            for fire in fires
+            (distance(fire.utc, now), *(clock(fire.utc, zone) for zone in zones), _notes(fire))
+            for fire in preview.fires
         ]
-        shown = table(("distance", *zones, ""), rows, empty="It fires only by hand or has no fire left.")
+        shown = table(("distance", *zones, ""), rows, empty=_NONE_LEFT.get(preview.ending or "never", ""))
         note = "" if obj.enabled or not rows else "It is paused: these would be its fires."
         return format_html("{}{}", note, shown)
 
@@ -120,9 +125,10 @@ class SchedulePage:
         return format_html_join(" · ", "{}", links)
 
 
-def _blacked_out(blackouts: Iterable[timing.Blackouts], fire: datetime) -> str:
-    text = next((window.text for calendar in blackouts if (window := calendar.window_at(fire))), "")
-    return f"skipped: inside the blackout {text}" if text else ""
+def _notes(fire: Fire) -> str:
+    """What a clock change or a blackout does to it."""
+    skipped = f"skipped: inside the blackout {fire.blackout}" if fire.blackout is not None else ""
+    return "; ".join(filter(None, (fire.note.en if fire.note else "", skipped)))
 
 
 def _all(model: str, schedule: Schedule, text: str) -> str:

@@ -10,7 +10,6 @@ from django.utils.safestring import SafeString
 
 from fleet.admin.marks import Tone, badge
 from schedules import timing
-from schedules.engine.course import planned_rule
 from schedules.models import Run, Schedule, SkipSpan
 from schedules.services.ledger import Entry
 
@@ -148,16 +147,6 @@ def bounds_words(schedule: Schedule) -> str:
     if schedule.jitter_seconds:
         parts.append(f"each put off by up to {span(schedule.jitter_seconds)}")
     return "; ".join(parts)
-
-
-def coming_fires(schedule: Schedule, now: datetime, count: int = 5) -> list[datetime]:
-    """The next fires from the scheduler's own arithmetic. Raises ``timing.ExpressionError`` for a broken row."""
-    left = count if schedule.max_runs is None else min(count, schedule.max_runs - schedule.planned_runs)
-    rule, fires, moment = planned_rule(schedule), list[datetime](), now
-    while len(fires) < left and (fire := rule.next_after(moment)) is not None:
-        fires.append(fire)
-        moment = fire
-    return fires
 
 
 def wait_of(run: Run, now: datetime) -> str:
