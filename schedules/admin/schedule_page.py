@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.contrib import admin
-from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -62,8 +61,7 @@ class SchedulePage:
     @admin.display(description="blackouts")
     @read_once
     def calendars(self, obj: Schedule) -> str:
-        for_all = Q(for_all=True, organisation=obj.organisation_id)
-        rows = BlackoutCalendar.objects.filter(for_all | Q(schedules=obj)).distinct().order_by("name")
+        rows = BlackoutCalendar.objects.holding_for(obj).order_by("name")
         lines = ((link_to(each), "; ".join(windows_words(each)), each.timezone) for each in rows)
         return format_html_join("", "<div>{}: {}, {}</div>", lines) or "none"
 
@@ -74,13 +72,12 @@ class SchedulePage:
         try:
             preview = preview_schedule(schedule=obj, after=now, count=_FIRES)
         except InvalidInput as problem:
-            return f"None: {problem.message}"
+            return f"None: {problem}"
         zones = dict.fromkeys((preview.timezone, "UTC"))
         rows = [
-            (distance(fire.utc, now), *(clock(fire.utc, zone) for zone in zones), _notes(fire))
-            for fire in preview.fires
+            (distance(fire.utc, now), *(clock(fire.utc, zone) for zone in zones), _note(fire)) for fire in preview.fires
         ]
-        shown = table(("distance", *zones, ""), rows, empty=_NONE_LEFT.get(preview.ending or "never", ""))
+        shown = table(("distance", *zones, ""), rows, empty=_NONE_LEFT[preview.ending or "never"])
         note = "" if obj.enabled or not rows else "It is paused: these would be its fires."
         return format_html("{}{}", note, shown)
 
@@ -125,10 +122,10 @@ class SchedulePage:
         return format_html_join(" · ", "{}", links)
 
 
-def _notes(fire: Fire) -> str:
-    """What a clock change or a blackout does to it."""
-    skipped = f"skipped: inside the blackout {fire.blackout}" if fire.blackout is not None else ""
-    return "; ".join(filter(None, (fire.note.en if fire.note else "", skipped)))
+def _note(fire: Fire) -> str:
+    """A clock change that moves or repeats it, and the blackout that keeps it from running."""
+    told = [fire.note.en] if fire.note else []
+    return "; ".join([*told, *([f"skipped: inside the blackout {fire.blackout}"] if fire.blackout else [])])
 
 
 def _all(model: str, schedule: Schedule, text: str) -> str:

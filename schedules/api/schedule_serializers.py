@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from django.utils import timezone
 from rest_framework import serializers
 
+from fleet.errors import InvalidInput
 from fleet.models import Agent
 from schedules import timing
 from schedules.api.fields import AgentField, InstantField, JobField, PayloadField, StrictSerializer
-from schedules.engine.course import planned_rule
 from schedules.models import Schedule
+from schedules.services.preview import preview_schedule
 from schedules.services.schedules import FIELDS
 from schedules.timing.parsing import LONGEST_INTERVAL
 
@@ -87,13 +87,12 @@ class ScheduleDetailSerializer(ScheduleSerializer):
     def get_next_fires(self, schedule: Schedule) -> list[datetime]:
         if not schedule.enabled or schedule.next_run_at is None:
             return []
-        try:
-            rule = planned_rule(schedule)
-        except timing.ExpressionError:
-            return []
         # From the cursor when it lies ahead; one that lies behind is about to be planned.
         after = max(timezone.now(), schedule.next_run_at - timedelta(microseconds=1))
-        return list(islice(_fires(rule, after), NEXT_FIRES))
+        try:
+            return list(preview_schedule(schedule=schedule, after=after, count=NEXT_FIRES).fires.moments)
+        except InvalidInput:
+            return []
 
 
 class ScheduleInputSerializer(StrictSerializer):
@@ -187,10 +186,3 @@ def replacement(values: Mapping[str, Any]) -> dict[str, Any]:
     kept = {"name", "display_name", "expression", "executor"}
     defaults = {name: field.get_default() for name, field in fields.items() if name not in kept}  # type: ignore[union-attr]
     return {**defaults, **values}
-
-
-def _fires(rule: timing.Rule, after: datetime) -> Any:
-    fire = rule.next_after(after)
-    while fire is not None:
-        yield fire
-        fire = rule.next_after(fire)

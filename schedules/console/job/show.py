@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from datetime import datetime
 from itertools import islice
 from typing import Any
-
-from django.utils import timezone
 
 from fleet.console import Exit, Screen, Subcommand
 from schedules import timing
 from schedules.console.job.listing import schedule_json
-from schedules.engine.course import planned_rule
 from schedules.models import BlackoutCalendar, Run, Schedule
+from schedules.services.preview import preview_schedule
 from schedules.services.schedules import schedule_named
 from schedules.words import clock, fires_text, outcome_text, span, state_text
 
@@ -38,17 +37,8 @@ class Show(Subcommand):
         return Exit.DONE
 
 
-def _fires(schedule: Schedule) -> list[Any]:
-    if not schedule.enabled:
-        return []
-    rule, moment, fires = planned_rule(schedule), timezone.now(), []
-    for _ in range(SHOWN):
-        following = rule.next_after(moment)
-        if following is None:
-            break
-        fires.append(following)
-        moment = following
-    return fires
+def _fires(schedule: Schedule) -> list[datetime]:
+    return list(preview_schedule(schedule=schedule, count=SHOWN).fires.moments) if schedule.enabled else []
 
 
 def _options(schedule: Schedule) -> dict[str, str]:
