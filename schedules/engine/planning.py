@@ -18,7 +18,7 @@ from django.db.models import Q, QuerySet
 
 from schedules import timing
 from schedules.engine import ledger, lifecycle, slots
-from schedules.engine.course import Course, course_after
+from schedules.engine.course import Course, course_after, expected_rule
 from schedules.engine.fates import Plan, plan_one
 from schedules.engine.newruns import planned_run
 from schedules.models import BlackoutCalendar, Run, Schedule
@@ -64,7 +64,7 @@ def settle(schedule: Schedule, now: datetime) -> None:
     :class:`StillCatchingUp` when that would be more than a transaction may hold.
     """
     for _ in range(STEPS_AT_ONCE):
-        if not schedule.enabled or schedule.next_run_at is None or schedule.next_run_at > now:
+        if not _has_open_fires(schedule, now):
             break
         try:
             _commit([_plan(schedule, _context([schedule]), now)], now)
@@ -77,27 +77,41 @@ def settle(schedule: Schedule, now: datetime) -> None:
     schedule.planned_through = max(now, schedule.planned_through)
 
 
+def _has_open_fires(schedule: Schedule, now: datetime) -> bool:
+    """Whether fires through ``now`` are to be accounted for.
+
+    ``next_run_at`` does not tell: it is put off while a schedule can't be planned (``DAMAGED_RETRY``).
+    """
+    if not schedule.enabled or schedule.next_run_at is None:
+        return False
+    try:
+        fire = expected_rule(schedule).next_after(schedule.planned_through)
+    except timing.ExpressionError:
+        return schedule.planned_through < now
+    return fire is not None and fire <= now
+
+
 def recompute_cursors(now: datetime, *, limit: int = BATCH) -> int:
     """Compute next fires that an older version of the time-zone data gave anew. Returns how many were looked at.
 
-    Those that are due are left to planning, which computes with the present data anyway.
+    Those that are due are left to planning, which computes with the present data anyway; so are fires between the
+    last one planned and now that only the present data know.
     """
     version = timing.zone_data_version()
     stale = Schedule.objects.filter(enabled=True, kind=Schedule.Kind.CRON, next_run_at__gt=now)
     rows = list(stale.exclude(zone_data=version).order_by("pk")[:limit])
     for row in rows:
-        _recompute(row, now, version)
+        _recompute(row, version)
     return len(rows)
 
 
 @transaction.atomic
-def _recompute(row: Schedule, now: datetime, version: str) -> None:
-    through = max(now, row.planned_through)
+def _recompute(row: Schedule, version: str) -> None:
     try:
-        course = course_after(row, through, row.planned_runs)
+        course = course_after(row, row.planned_through, row.planned_runs)
     except timing.ExpressionError:
         course = Course(next_run_at=row.next_run_at)
-    if _unchanged(row).update(planned_through=through, next_run_at=course.next_run_at, zone_data=version):
+    if _unchanged(row).update(next_run_at=course.next_run_at, zone_data=version):
         ledger.open_span(row, course)
 
 
