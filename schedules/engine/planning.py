@@ -182,7 +182,8 @@ def _active_scheduled_runs(due: Sequence[Schedule]) -> dict[int, int]:
 
 @transaction.atomic
 def _commit(plans: Sequence[Plan], now: datetime) -> list[Run]:
-    won = [plan for plan in plans if _advance(plan)]
+    free = _locked_by_nobody_else(plans)
+    won = [plan for plan in plans if plan.schedule.pk in free and _advance(plan)]
     runs = [planned_run(plan.schedule, fire, now) for plan in won for fire in plan.fires]
     fresh = lifecycle.runs_insert(runs, cause="the schedule fired")
     for plan in won:
@@ -193,6 +194,13 @@ def _commit(plans: Sequence[Plan], now: datetime) -> list[Run]:
         if plan.fires and plan.schedule.overlap == Schedule.Overlap.CANCEL_RUNNING:
             _cancel_active(plan.schedule, {run.pk for run in fresh}, now)
     return fresh
+
+
+def _locked_by_nobody_else(plans: Sequence[Plan]) -> set[int]:
+    """Lock their schedules. Those that an edit or an applied file holds are planned when it is done: nobody's
+    transaction, however long, keeps the others waiting; and two beats that meet don't wait for each other crosswise."""
+    rows = Schedule.objects.filter(pk__in=[plan.schedule.pk for plan in plans])
+    return set(rows.order_by().select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
 
 
 def _advance(plan: Plan) -> bool:
