@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from schedules import timing
 from schedules.engine import ledger, lifecycle, slots
@@ -26,6 +26,8 @@ from schedules.models import BlackoutCalendar, Run, Schedule
 logger = logging.getLogger(__name__)
 
 BATCH = 200
+# Of schedules that make up every missed fire, a batch plans about so many: a tick has other work, and a lease to keep.
+FIRES_PER_BATCH = 5000
 # An edit makes up at most so many steps of missed fires in its transaction (``fates.FIRES_PER_STEP`` runs each).
 STEPS_AT_ONCE = 20
 # A schedule that can't be planned is looked at again after so long.
@@ -34,10 +36,12 @@ DAMAGED_RETRY = timedelta(minutes=5)
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """What one batch did: the runs that are new, and of how many schedules it looked at the fires."""
+    """What one batch did: the runs that are new, of how many schedules it looked at the fires, and whether more are
+    due than those."""
 
     runs: list[Run]
     considered: int
+    more: bool = False
 
 
 class StillCatchingUp(Exception):
@@ -54,7 +58,9 @@ def plan_due(now: datetime, *, limit: int = BATCH, latest_first: bool = False) -
     due = list((rows.reverse() if latest_first else rows).select_related("organisation")[:limit])
     if not due:
         return Planned(runs=[], considered=0)
-    return Planned(runs=_commit(_plans(due, now), now), considered=len(due))
+    plans = _plans(due, now)
+    more = len(due) == limit or _fires(plans) >= FIRES_PER_BATCH
+    return Planned(runs=_commit(plans, now), considered=len(due), more=more)
 
 
 def settle(schedule: Schedule, now: datetime) -> None:
@@ -129,8 +135,10 @@ def _context(due: Sequence[Schedule]) -> _Context:
 
 def _plans(due: Sequence[Schedule], now: datetime) -> list[Plan]:
     context = _context(due)
-    plans = []
+    plans: list[Plan] = []
     for schedule in due:
+        if _fires(plans) >= FIRES_PER_BATCH:
+            break
         try:
             plans.append(_plan(schedule, context, now))
         except Exception:
@@ -139,6 +147,10 @@ def _plans(due: Sequence[Schedule], now: datetime) -> list[Plan]:
             logger.exception("schedule %s (%s) can't be planned; its cursor is put off", schedule.pk, schedule.name)
             _unchanged(schedule).update(next_run_at=now + DAMAGED_RETRY)
     return plans
+
+
+def _fires(plans: Sequence[Plan]) -> int:
+    return sum(len(plan.fires) for plan in plans)
 
 
 def _plan(schedule: Schedule, context: _Context, now: datetime) -> Plan:
@@ -173,11 +185,7 @@ def _blackouts(calendar: BlackoutCalendar) -> timing.Blackouts:
 
 def _active_scheduled_runs(due: Sequence[Schedule]) -> dict[int, int]:
     rows = Run.objects.active().filter(schedule__in=due, trigger=Run.Trigger.SCHEDULE)
-    counts: dict[int, int] = {}
-    for schedule_id in rows.values_list("schedule_id", flat=True):
-        if schedule_id is not None:
-            counts[schedule_id] = counts.get(schedule_id, 0) + 1
-    return counts
+    return dict(rows.order_by().values_list("schedule_id").annotate(Count("pk")))
 
 
 @transaction.atomic
