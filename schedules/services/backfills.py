@@ -20,6 +20,7 @@ from schedules.engine.course import expected_rule
 from schedules.engine.newruns import backfilled_run
 from schedules.models import Backfill, Run, Schedule
 from schedules.services.checks import check_instant
+from schedules.services.schedules import organisation_locked
 
 #: Which fires of the range: those without a run that succeeded or is under way; those without any; every one.
 Only = Literal["unsuccessful", "missing", "all"]
@@ -85,6 +86,8 @@ def backfill_start(
         )
     if not schedule.organisation.is_active:
         raise Conflict(f"The organisation {schedule.organisation} is closed. Reopen it first.")
+    # Two that are asked for at once would take the same fires.
+    organisation_locked(schedule.organisation_id)
     plan = backfill_plan(schedule=schedule, begin=begin, end=end, only=only, overlap=overlap)
     if not plan.fires:
         raise Conflict(f"{schedule.name} has no fire to make up in this range.")

@@ -153,7 +153,10 @@ def _check_run_after(schedule: Schedule) -> None:
     if schedule.run_after.organisation_id != schedule.organisation_id:
         raise NotFound("There is no such job in this organisation.", field="run_after")
     way, seen = [schedule.name], {schedule.pk}
-    before: Schedule | None = schedule.run_after
+    # As they are now, not as they were when the caller read them.
+    before: Schedule | None = Schedule.objects.filter(pk=schedule.run_after.pk).first()
+    if before is None:
+        raise NotFound(f"The job {schedule.run_after.name!r} was deleted meanwhile.", field="run_after")
     while before is not None:
         way.append(before.name)
         if before.pk in seen:
