@@ -46,6 +46,13 @@ def backfill_plan(
     of the range, ``queue_one`` the first two, ``cancel_running`` the last. Raises :class:`InvalidInput`.
     """
     _check(begin, end, only, overlap)
+    now = database_now()
+    if end > now:
+        raise InvalidInput(
+            f"The range ends at {end:%Y-%m-%d %H:%M:%S} UTC, which is to come: its fires run by themselves. "
+            f"End it now at the latest: --to {now:%Y-%m-%dT%H:%M:%SZ}",
+            field="to",
+        )
     try:
         rule = expected_rule(schedule)
     except timing.ExpressionError as error:
@@ -78,12 +85,6 @@ def backfill_start(
     if not 1 <= max_concurrent_runs <= 1000:  # noqa: PLR2004 - as a schedule's own limit
         raise InvalidInput(f"concurrency must be from 1 to 1000, not {max_concurrent_runs}.", field="concurrency")
     now = database_now()
-    if end > now:
-        raise InvalidInput(
-            f"The range ends at {end:%Y-%m-%d %H:%M:%S} UTC, which is to come: its fires run by themselves. "
-            f"End it now at the latest: --to {now:%Y-%m-%dT%H:%M:%SZ}",
-            field="to",
-        )
     if not schedule.organisation.is_active:
         raise Conflict(f"The organisation {schedule.organisation} is closed. Reopen it first.")
     # Two that are asked for at once would take the same fires.
