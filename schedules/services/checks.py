@@ -15,6 +15,7 @@ from schedules.executors.problems import first_problem
 from schedules.executors.registry import executor_of
 from schedules.models import Schedule
 from schedules.names import check_name
+from schedules.words import clock
 
 LONGEST_TIMEOUT = timedelta(days=7)
 # Beyond these nothing of ours happens, but local times overflow and counting takes seconds.
@@ -140,8 +141,8 @@ def _check_bounds(schedule: Schedule) -> None:
     starts, ends = schedule.starts_at, schedule.ends_at
     if starts is not None and ends is not None and ends < starts:
         raise InvalidInput(
-            f"ends_at {ends.isoformat()} lies before starts_at {starts.isoformat()}: it would never fire. "
-            "Name a later end, or leave one of them out.",
+            f"The end, {clock(ends, schedule.timezone)}, lies before the start, {clock(starts, schedule.timezone)}: it "
+            "would never fire. Name a later end, or leave one of them out.",
             field="ends_at",
         )
 
