@@ -122,14 +122,13 @@ def run_claim(*, run_id: int, attempt: int, token: str, worker: str, now: dateti
 
 @transaction.atomic
 def run_give_back(run: Run, *, cause: str, now: datetime) -> bool:
-    """running → queued with the attempt not used up: nothing was started."""
+    """running → queued with the attempt not used up, and the turn not lost: nothing was started."""
     changed = _claimed(run).update(
         status=Status.QUEUED,
         claim_token="",
         worker="",
         started_at=None,
         deadline_at=None,
-        next_attempt_at=now,
     )
     if changed:
         _append([run], kind="returned", cause=cause, at=now, status=Status.QUEUED)

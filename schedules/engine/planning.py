@@ -117,7 +117,7 @@ def _recompute(row: Schedule, version: str) -> None:
         course = course_after(row, row.planned_through, row.planned_runs)
     except timing.ExpressionError:
         course = Course(next_run_at=row.next_run_at)
-    if _unchanged(row).update(next_run_at=course.next_run_at, zone_data=version):
+    if _free(row) and _unchanged(row).update(next_run_at=course.next_run_at, zone_data=version):
         ledger.open_span(row, course)
 
 
@@ -145,8 +145,20 @@ def _plans(due: Sequence[Schedule], now: datetime) -> list[Plan]:
             # One row that was damaged outside our services must not stop the watch for the others. Its past stays
             # open until it can be read again.
             logger.exception("schedule %s (%s) can't be planned; its cursor is put off", schedule.pk, schedule.name)
-            _unchanged(schedule).update(next_run_at=now + DAMAGED_RETRY)
+            _put_off(schedule, now)
     return plans
+
+
+@transaction.atomic
+def _put_off(schedule: Schedule, now: datetime) -> None:
+    if _free(schedule):
+        _unchanged(schedule).update(next_run_at=now + DAMAGED_RETRY)
+
+
+def _free(schedule: Schedule) -> bool:
+    """Lock it, unless somebody else does: the beat waits for nobody's edit."""
+    rows = Schedule.objects.filter(pk=schedule.pk).order_by()
+    return bool(rows.select_for_update(no_key=True, skip_locked=True).values_list("pk")[:1])
 
 
 def _fires(plans: Sequence[Plan]) -> int:

@@ -84,13 +84,17 @@ def schedule_disable(*, schedule: Schedule, actor: Actor, reason: str = "") -> S
     return disable_in_transaction(schedule=schedule, actor=actor, reason=reason)
 
 
-@transaction.atomic(durable=True)
 def schedule_delete(*, schedule: Schedule, actor: Actor) -> int:
     """Delete a schedule. Its runs and their logs stay; those that are not over are cancelled: returns how many.
 
     Raises :class:`Conflict` while another schedule runs after it.
     """
-    return delete_in_transaction(schedule=schedule, actor=actor)
+    try:
+        with transaction.atomic(durable=True):
+            return delete_in_transaction(schedule=schedule, actor=actor)
+    except IntegrityError as error:
+        # The database looks at the end of the transaction whether anything names what is gone.
+        raise Conflict(f"A run of {schedule.name!r} was queued just now. Delete it once more.") from error
 
 
 def create_in_transaction(

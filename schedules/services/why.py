@@ -194,7 +194,7 @@ def _span_story(schedule: Schedule, entry: Entry, fire: datetime, now: datetime)
         yield from _overlapping(schedule, fire)
     elif entry.reason == Reason.MISFIRE:
         window = span(schedule.catchup_seconds)
-        yield f"Its policy for missed fires: {schedule.get_misfire_display()}, up to {window} late."
+        yield f"Its policy for missed fires now: {schedule.get_misfire_display()}, up to {window} late."
         yield f"Run it after all: manage.py job backfill {schedule.name} --from … --to …"
     elif entry.reason in {Reason.LIMIT, Reason.ENDED}:
         yield _way_on(schedule, entry.reason)
@@ -205,7 +205,7 @@ def _overlapping(schedule: Schedule, fire: datetime) -> Iterator[str]:
     active = Run.objects.filter(over, schedule=schedule, trigger=Run.Trigger.SCHEDULE, fire_at__lt=fire)
     for run in active.order_by("fire_at")[:3]:
         yield f"Active then: {run.job_run_id}, fired {clock(run.fire_at, schedule.timezone)}, {state_text(run)}."
-    yield f"Its policy for overlap: {schedule.get_overlap_display()}."
+    yield f"Its policy for overlap now: {schedule.get_overlap_display()}."
 
 
 def _waits(runs: Iterable[Run]) -> Iterator[str]:

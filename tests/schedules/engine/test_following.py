@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
@@ -187,10 +188,22 @@ def test_the_beat_pauses_what_a_dead_worker_could_not(make_schedule: Make) -> No
     flaky = make_schedule("flaky", "* * * * * *", pause_after_failures=1)
     end(run_of(flaky), "failed")
     assert flaky.next_run_at is not None
-    assert pausing.pause_failing_due(flaky.next_run_at) == 1
+    late = flaky.next_run_at + timedelta(minutes=5)
+    assert pausing.pause_failing_due(late) == 1
+    assert not Run.objects.filter(trigger="schedule").exists(), "the fires since the failure are paused, not run"
+    assert SkipSpan.objects.get().reason == "paused"
 
 
 def test_run_now_of_a_paused_job_still_runs(make_schedule: Make, redis: object, published: list[object]) -> None:
     flaky = make_schedule("flaky", "0 2 * * *")
     schedule_disable(schedule=flaky, actor=ACTOR)
     assert run_now(schedule=flaky, actor=ACTOR).run.pk
+
+
+def test_a_chain_has_an_end(make_schedule: Make, scan: Schedule) -> None:
+    before = scan
+    for number in range(48):
+        before = make_schedule(f"link{number}", run_after=before)
+    with pytest.raises(InvalidInput, match="More than 50 jobs") as refusal:
+        make_schedule("one-more", run_after=make_schedule("last", run_after=before))
+    assert refusal.value.field == "run_after"
