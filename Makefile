@@ -65,6 +65,10 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/.made
 
 # Made again where it no longer works: the project was moved, or the Python below it is gone.
 ifneq ($(shell cat $(VENV)/.made 2>/dev/null && $(PY) -c '' 2>/dev/null && echo works),$(CURDIR) works)
+# Through a link the environment of another tree would be emptied: even `make -n` gets as far as this.
+ifneq ($(shell test -L $(VENV) && echo link),)
+$(error $(VENV) is a link to the environment of another place, which making it here would empty. Remove the link: rm $(VENV))
+endif
 $(shell rm -f $(VENV)/.made $(VENV)/.run $(VENV)/.dev)
 endif
 

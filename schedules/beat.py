@@ -23,7 +23,7 @@ from schedules.engine.admission import admit_waiting
 from schedules.engine.clock import database_now
 from schedules.engine.leader import Leadership
 from schedules.engine.pausing import pause_failing_due
-from schedules.engine.planning import BATCH, plan_due, recompute_cursors
+from schedules.engine.planning import plan_due, recompute_cursors
 from schedules.engine.publishing import BrokerUnreachable
 from schedules.engine.rescue import Rescue
 from schedules.engine.slots import RedisError, SlotsNotReady
@@ -135,7 +135,7 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
             if fastlane.plan_fast(database_now()) < fastlane.BATCH:
                 break
         while time.monotonic() - begun < PLANNING_SECONDS:
-            if plan_due(database_now(), latest_first=bool(turn % 2)).considered < BATCH:
+            if not plan_due(database_now(), latest_first=bool(turn % 2)).more:
                 return False
             turn += 1
         return True

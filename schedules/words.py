@@ -51,6 +51,8 @@ def fires_text(schedule: Schedule) -> str:
         reason = f": {schedule.paused_reason}" if schedule.paused_reason else ""
         return f"It is disabled{reason}."
     if schedule.next_run_at is None:
+        if schedule.run_after is not None:
+            return f"It runs after {schedule.run_after.name}, {schedule.get_run_after_on_display()}."
         return "It fires only by hand." if schedule.kind == Schedule.Kind.MANUAL else "It never fires again."
     return f"Next: {clock(schedule.next_run_at, schedule.timezone)} ({distance(schedule.next_run_at)})."
 

@@ -30,6 +30,12 @@ from schedules.services.preview import Fire, preview_schedule
 from schedules.words import windows_words
 
 _FIRES = 5
+_NONE_LEFT = {
+    "manual": "It fires only by hand.",
+    "ended": "Its end date has passed.",
+    "limit": "Its maximum of runs is reached.",
+    "never": "No fire is left.",
+}
 _RUNS = 10
 _RECORDS = 8
 # The ledger is asked for everything: fires may be older than the row, in a schedule that was imported.
@@ -71,7 +77,7 @@ class SchedulePage:
         rows = [
             (distance(fire.utc, now), *(clock(fire.utc, zone) for zone in zones), _note(fire)) for fire in preview.fires
         ]
-        shown = table(("distance", *zones, ""), rows, empty="It fires only by hand or has no fire left.")
+        shown = table(("distance", *zones, ""), rows, empty=_NONE_LEFT[preview.ending or "never"])
         note = "" if obj.enabled or not rows else "It is paused: these would be its fires."
         return format_html("{}{}", note, shown)
 

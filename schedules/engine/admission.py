@@ -63,12 +63,13 @@ class _Room:
         self.bars = Bars(now)
 
     def has(self, run: Run) -> bool:
+        # A recovery is asked for each time, also with a full queue, since who refuses it has to make way.
+        if run.hold == Run.Hold.RECOVERY:
+            return True
         if self.left.get(run.queue, ADMITTED_PER_SLOT) <= 0 or self.bars.stop(run):
             return False
-        # One that has to be reaped holds its slots already: the scope that it fills itself is not full for it. A
-        # recovery is asked for each time, since who refuses it has to make way.
-        insists = bool(run.handle) or run.hold == Run.Hold.RECOVERY
-        return insists or self.full.isdisjoint(slots.scopes_of(run))
+        # One that has to be reaped holds its slots already: the scope that it fills itself is not full for it.
+        return bool(run.handle) or self.full.isdisjoint(slots.scopes_of(run))
 
     def took(self, run: Run) -> None:
         self.left[run.queue] = self.left.get(run.queue, ADMITTED_PER_SLOT) - 1

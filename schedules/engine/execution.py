@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
 from pydantic import ValidationError
 
 from schedules.engine import admission, lifecycle, pausing, slots
@@ -97,7 +97,11 @@ def _record(run: Run, outcome: Outcome | Unreaped) -> bool:
     if isinstance(outcome, Unreaped):
         return lifecycle.run_not_reaped(run, cause=outcome.cause, outcome=outcome.of, now=now)
     try:
-        return lifecycle.run_finish(run, outcome, now=now) is not None
+        try:
+            return lifecycle.run_finish(run, outcome, now=now) is not None
+        except IntegrityError:
+            # A job that was to follow was deleted meanwhile; the second look does not find it any more.
+            return lifecycle.run_finish(run, outcome, now=now) is not None
     except (OperationalError, InterfaceError):
         raise
     except DatabaseError as error:

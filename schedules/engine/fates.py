@@ -90,6 +90,11 @@ class _Walk:
         begin = self.schedule.planned_through
         recent = min(through, max(begin, now - window - _MOMENT))
         self._skip(Reason.MISFIRE, begin, recent)
+        first = self.rule.next_after(recent)
+        if first is None or first > through:
+            return
+        # From the first fire on: between the fires of a yearly job lie more windows than can be looked at in a tick.
+        recent = first - _MOMENT
         pieces = list(timing.segments(calendars, recent, through))
         late_through = min(through, max(recent, now - ON_TIME - _MOMENT))
         made_up = self._made_up(pieces, late_through)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Count, Min, Q
 
 from schedules.engine import lifecycle, slots
 from schedules.models import Run
@@ -20,27 +21,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """The first exclusive run that waits for an agent, and whether one of those that wait is a recovery."""
+    """Since when the first exclusive run waits for an agent, and whether one of those that wait is a recovery."""
 
-    first: tuple[datetime, int]
+    since: datetime
     recovery: bool
 
 
-def _turn(run: Run) -> tuple[datetime, int]:
-    assert run.next_attempt_at is not None  # noqa: S101 - a queued run has a time (run_queued_has_time)
-    return run.next_attempt_at, run.pk
-
-
 class Bars:
-    """Whom the waiting exclusives bar, as the database says at one instant."""
+    """Whom the waiting exclusives bar, as the database says at one instant. One row an agent, however many wait."""
 
     def __init__(self, now: datetime) -> None:
-        self._of_agent: dict[int, Bar] = {}
-        waiting = Run.objects.waiting(now).filter(ALONE, agent__isnull=False)
-        for run in waiting.only("agent_id", "next_attempt_at", "hold").order_by("next_attempt_at", "pk"):
-            bar = self._of_agent.get(run.agent_id or 0)
-            recovery = run.hold == Run.Hold.RECOVERY or (bar is not None and bar.recovery)
-            self._of_agent[run.agent_id or 0] = Bar(first=bar.first if bar else _turn(run), recovery=recovery)
+        waiting = Run.objects.waiting(now).filter(ALONE, agent__isnull=False).order_by()
+        recoveries = Count("pk", filter=Q(hold=Run.Hold.RECOVERY))
+        rows = waiting.values_list("agent_id").annotate(since=Min("next_attempt_at"), recoveries=recoveries)
+        self._of_agent = {agent_id: Bar(since=since, recovery=bool(count)) for agent_id, since, count in rows}
 
     def bar(self, agent_id: int | None) -> Bar | None:
         """What bars a run of this agent that comes now."""
@@ -57,7 +51,12 @@ class Bars:
             return False
         if bar.recovery:
             return True
-        return run.hold == Run.Hold.SHARED and _turn(run) > bar.first
+        return run.hold == Run.Hold.SHARED and _due(run) > bar.since
+
+
+def _due(run: Run) -> datetime:
+    assert run.next_attempt_at is not None  # noqa: S101 - a queued run has a time (run_queued_has_time)
+    return run.next_attempt_at
 
 
 def make_way(recovery: Run, now: datetime) -> None:
@@ -66,7 +65,7 @@ def make_way(recovery: Run, now: datetime) -> None:
     What was not claimed yet waits again; what runs is cancelled. Another recovery is left alone: two of them would
     cancel each other for ever.
     """
-    if now < _turn(recovery)[0] + timedelta(seconds=recovery.grace_seconds):
+    if now < _due(recovery) + timedelta(seconds=recovery.grace_seconds):
         return
     holders = Run.objects.holding_slots().filter(agent=recovery.agent_id).exclude(hold=Run.Hold.RECOVERY)
     for holder in holders.filter(cancel_requested_at=None).with_limits():

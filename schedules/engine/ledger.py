@@ -31,7 +31,7 @@ def _lengthen(schedule: Schedule, skip: Skip) -> bool:
     """A job that outlasts a thousand of its fires leaves one span, not a thousand."""
     closed = SkipSpan.objects.filter(schedule=schedule, last_fire_at__isnull=False)
     last = closed.order_by("-first_fire_at").first()
-    if last is None or (last.reason, last.detail) != (skip.reason, skip.detail) or skip.last is None:
+    if last is None or (last.reason, last.detail) != (skip.reason, skip.detail[:200]) or skip.last is None:
         return False
     assert last.last_fire_at is not None  # noqa: S101 - a closed one
     if schedule.last_run_at and schedule.last_run_at > last.last_fire_at:
@@ -78,7 +78,8 @@ def write_damaged(schedule: Schedule, now: datetime) -> None:
     """What could not be read through ``now``: how many fires that were is not known."""
     through = max(now, schedule.planned_through + timedelta(microseconds=1))
     detail = f"how many fires is not known: {schedule.expression!r}"
-    skip = Skip(reason=Reason.DAMAGED, first=schedule.planned_through, last=through, count=1, detail=detail)
+    first = schedule.planned_through + timedelta(microseconds=1)
+    skip = Skip(reason=Reason.DAMAGED, first=first, last=through, count=1, detail=detail)
     spans_write(schedule, [skip], continues=False)
     schedule.planned_through = through
 

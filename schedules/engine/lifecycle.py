@@ -122,26 +122,37 @@ def run_claim(*, run_id: int, attempt: int, token: str, worker: str, now: dateti
 
 @transaction.atomic
 def run_give_back(run: Run, *, cause: str, now: datetime) -> bool:
-    """running → queued with the attempt not used up: nothing was started."""
+    """running → queued with the attempt not used up, and the turn not lost: nothing was started."""
     changed = _claimed(run).update(
         status=Status.QUEUED,
         claim_token="",
         worker="",
         started_at=None,
         deadline_at=None,
-        next_attempt_at=now,
     )
     if changed:
         _append([run], kind="returned", cause=cause, at=now, status=Status.QUEUED)
     return bool(changed)
 
 
-@transaction.atomic
 def run_finish(run: Run, outcome: Outcome, *, now: datetime) -> Run | None:
     """running → success, failed, timeout, cancelled; or → queued for the next attempt.
 
     Returns the run as it is now, None when this attempt had lost its claim: then nothing was written.
     """
+    changes = _finished(run, outcome, now)
+    if changes is None:
+        return None
+    # Only now: a commit that fails leaves the claim, with which the end is recorded once more.
+    for name, value in changes.items():
+        setattr(run, name, value)
+    run.claim_token = ""
+    return run
+
+
+@transaction.atomic
+def _finished(run: Run, outcome: Outcome, now: datetime) -> dict[str, Any] | None:
+    """The end as it was written, None when the claim was lost."""
     held = _claimed(run).select_for_update(no_key=True).values_list("cancel_requested_at", flat=True)
     if not held:
         return None
@@ -156,10 +167,7 @@ def run_finish(run: Run, outcome: Outcome, *, now: datetime) -> Run | None:
     _append([run], kind=outcome.status, cause=_cause(outcome, changes), at=now, status=changes["status"])
     if changes["status"] == outcome.status:
         _start_followers(run, outcome.status, now)
-    for name, value in changes.items():
-        setattr(run, name, value)
-    run.claim_token = ""
-    return run
+    return changes
 
 
 @transaction.atomic

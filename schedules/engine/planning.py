@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from schedules import timing
 from schedules.engine import ledger, lifecycle, slots
-from schedules.engine.course import Course, course_after
+from schedules.engine.course import Course, course_after, expected_rule
 from schedules.engine.fates import Plan, plan_one
 from schedules.engine.newruns import planned_run
 from schedules.models import BlackoutCalendar, Run, Schedule
@@ -26,6 +26,8 @@ from schedules.models import BlackoutCalendar, Run, Schedule
 logger = logging.getLogger(__name__)
 
 BATCH = 200
+# Of schedules that make up every missed fire, a batch plans about so many: a tick has other work, and a lease to keep.
+FIRES_PER_BATCH = 5000
 # An edit makes up at most so many steps of missed fires in its transaction (``fates.FIRES_PER_STEP`` runs each).
 STEPS_AT_ONCE = 20
 # A schedule that can't be planned is looked at again after so long.
@@ -34,10 +36,12 @@ DAMAGED_RETRY = timedelta(minutes=5)
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """What one batch did: the runs that are new, and of how many schedules it looked at the fires."""
+    """What one batch did: the runs that are new, of how many schedules it looked at the fires, and whether more are
+    due than those."""
 
     runs: list[Run]
     considered: int
+    more: bool = False
 
 
 class StillCatchingUp(Exception):
@@ -54,7 +58,9 @@ def plan_due(now: datetime, *, limit: int = BATCH, latest_first: bool = False) -
     due = list((rows.reverse() if latest_first else rows).select_related("organisation")[:limit])
     if not due:
         return Planned(runs=[], considered=0)
-    return Planned(runs=_commit(_plans(due, now), now), considered=len(due))
+    plans = _plans(due, now)
+    more = len(due) == limit or _fires(plans) >= FIRES_PER_BATCH
+    return Planned(runs=_commit(plans, now), considered=len(due), more=more)
 
 
 def settle(schedule: Schedule, now: datetime) -> None:
@@ -64,7 +70,7 @@ def settle(schedule: Schedule, now: datetime) -> None:
     :class:`StillCatchingUp` when that would be more than a transaction may hold.
     """
     for _ in range(STEPS_AT_ONCE):
-        if not schedule.enabled or schedule.next_run_at is None or schedule.next_run_at > now:
+        if not _has_open_fires(schedule, now):
             break
         try:
             _commit([_plan(schedule, _context([schedule]), now)], now)
@@ -77,27 +83,41 @@ def settle(schedule: Schedule, now: datetime) -> None:
     schedule.planned_through = max(now, schedule.planned_through)
 
 
+def _has_open_fires(schedule: Schedule, now: datetime) -> bool:
+    """Whether fires through ``now`` are to be accounted for.
+
+    ``next_run_at`` does not tell: it is put off while a schedule can't be planned (``DAMAGED_RETRY``).
+    """
+    if not schedule.enabled or schedule.next_run_at is None:
+        return False
+    try:
+        fire = expected_rule(schedule).next_after(schedule.planned_through)
+    except timing.ExpressionError:
+        return schedule.planned_through < now
+    return fire is not None and fire <= now
+
+
 def recompute_cursors(now: datetime, *, limit: int = BATCH) -> int:
     """Compute next fires that an older version of the time-zone data gave anew. Returns how many were looked at.
 
-    Those that are due are left to planning, which computes with the present data anyway.
+    Those that are due are left to planning, which computes with the present data anyway; so are fires between the
+    last one planned and now that only the present data know.
     """
     version = timing.zone_data_version()
     stale = Schedule.objects.filter(enabled=True, kind=Schedule.Kind.CRON, next_run_at__gt=now)
     rows = list(stale.exclude(zone_data=version).order_by("pk")[:limit])
     for row in rows:
-        _recompute(row, now, version)
+        _recompute(row, version)
     return len(rows)
 
 
 @transaction.atomic
-def _recompute(row: Schedule, now: datetime, version: str) -> None:
-    through = max(now, row.planned_through)
+def _recompute(row: Schedule, version: str) -> None:
     try:
-        course = course_after(row, through, row.planned_runs)
+        course = course_after(row, row.planned_through, row.planned_runs)
     except timing.ExpressionError:
         course = Course(next_run_at=row.next_run_at)
-    if _unchanged(row).update(planned_through=through, next_run_at=course.next_run_at, zone_data=version):
+    if _free(row) and _unchanged(row).update(next_run_at=course.next_run_at, zone_data=version):
         ledger.open_span(row, course)
 
 
@@ -115,16 +135,34 @@ def _context(due: Sequence[Schedule]) -> _Context:
 
 def _plans(due: Sequence[Schedule], now: datetime) -> list[Plan]:
     context = _context(due)
-    plans = []
+    plans: list[Plan] = []
     for schedule in due:
+        if _fires(plans) >= FIRES_PER_BATCH:
+            break
         try:
             plans.append(_plan(schedule, context, now))
         except Exception:
             # One row that was damaged outside our services must not stop the watch for the others. Its past stays
             # open until it can be read again.
             logger.exception("schedule %s (%s) can't be planned; its cursor is put off", schedule.pk, schedule.name)
-            _unchanged(schedule).update(next_run_at=now + DAMAGED_RETRY)
+            _put_off(schedule, now)
     return plans
+
+
+@transaction.atomic
+def _put_off(schedule: Schedule, now: datetime) -> None:
+    if _free(schedule):
+        _unchanged(schedule).update(next_run_at=now + DAMAGED_RETRY)
+
+
+def _free(schedule: Schedule) -> bool:
+    """Lock it, unless somebody else does: the beat waits for nobody's edit."""
+    rows = Schedule.objects.filter(pk=schedule.pk).order_by()
+    return bool(rows.select_for_update(no_key=True, skip_locked=True).values_list("pk")[:1])
+
+
+def _fires(plans: Sequence[Plan]) -> int:
+    return sum(len(plan.fires) for plan in plans)
 
 
 def _plan(schedule: Schedule, context: _Context, now: datetime) -> Plan:
@@ -159,16 +197,13 @@ def _blackouts(calendar: BlackoutCalendar) -> timing.Blackouts:
 
 def _active_scheduled_runs(due: Sequence[Schedule]) -> dict[int, int]:
     rows = Run.objects.active().filter(schedule__in=due, trigger=Run.Trigger.SCHEDULE)
-    counts: dict[int, int] = {}
-    for schedule_id in rows.values_list("schedule_id", flat=True):
-        if schedule_id is not None:
-            counts[schedule_id] = counts.get(schedule_id, 0) + 1
-    return counts
+    return dict(rows.order_by().values_list("schedule_id").annotate(Count("pk")))
 
 
 @transaction.atomic
 def _commit(plans: Sequence[Plan], now: datetime) -> list[Run]:
-    won = [plan for plan in plans if _advance(plan)]
+    free = _locked_by_nobody_else(plans)
+    won = [plan for plan in plans if plan.schedule.pk in free and _advance(plan)]
     runs = [planned_run(plan.schedule, fire, now) for plan in won for fire in plan.fires]
     fresh = lifecycle.runs_insert(runs, cause="the schedule fired")
     for plan in won:
@@ -179,6 +214,13 @@ def _commit(plans: Sequence[Plan], now: datetime) -> list[Run]:
         if plan.fires and plan.schedule.overlap == Schedule.Overlap.CANCEL_RUNNING:
             _cancel_active(plan.schedule, {run.pk for run in fresh}, now)
     return fresh
+
+
+def _locked_by_nobody_else(plans: Sequence[Plan]) -> set[int]:
+    """Lock their schedules. Those that an edit or an applied file holds are planned when it is done: nobody's
+    transaction, however long, keeps the others waiting; and two beats that meet don't wait for each other crosswise."""
+    rows = Schedule.objects.filter(pk__in=[plan.schedule.pk for plan in plans])
+    return set(rows.order_by().select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
 
 
 def _advance(plan: Plan) -> bool:

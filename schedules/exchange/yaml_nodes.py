@@ -65,7 +65,7 @@ def _words(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
     lines = text.split("\n")
     shown = lines[line - 1] if 0 < line <= len(lines) else ""
     # @daily, */5 and %-signs begin something else in YAML.
-    value = re.match(r"[^#'\"]*?:\s+([@`%*&!|>].*?)\s*$", shown)
+    value = re.match(r"[^#'\"]*?:\s+([@`%*&!|>].*)", shown.rstrip())
     hint = f'; put the value in quotes: "{value[1]}"' if value else ""
     hint = hint or ("; indent with blanks, not tabs" if "\t" in shown[: len(shown) - len(shown.lstrip())] else "")
     return f"is not YAML: {error.problem or 'it ends too early'}{hint}"

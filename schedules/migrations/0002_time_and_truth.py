@@ -12,8 +12,11 @@ def cover_the_past(apps, schema_editor):
     """What lies before the cursor was accounted for; a paused schedule has no next fire any more."""
     schedules = apps.get_model("schedules", "Schedule").objects
     moment = datetime.timedelta(microseconds=1)
-    schedules.exclude(next_run_at=None).update(planned_through=models.F("next_run_at") - moment)
-    schedules.filter(enabled=False).update(next_run_at=None)
+    # Each row once: PostgreSQL alters no table of which a row was updated twice in the same transaction (the second
+    # update leaves a check of its foreign keys pending).
+    begun = {"planned_through": models.F("next_run_at") - moment}
+    schedules.filter(enabled=True).exclude(next_run_at=None).update(**begun)
+    schedules.filter(enabled=False).exclude(next_run_at=None).update(**begun, next_run_at=None)
 
 
 class Migration(migrations.Migration):

@@ -20,6 +20,7 @@ from schedules.engine.course import expected_rule
 from schedules.engine.newruns import backfilled_run
 from schedules.models import Backfill, Run, Schedule
 from schedules.services.checks import check_instant
+from schedules.services.schedules import organisation_locked
 
 #: Which fires of the range: those without a run that succeeded or is under way; those without any; every one.
 Only = Literal["unsuccessful", "missing", "all"]
@@ -45,6 +46,13 @@ def backfill_plan(
     of the range, ``queue_one`` the first two, ``cancel_running`` the last. Raises :class:`InvalidInput`.
     """
     _check(begin, end, only, overlap)
+    now = database_now()
+    if end > now:
+        raise InvalidInput(
+            f"The range ends at {end:%Y-%m-%d %H:%M:%S} UTC, which is to come: its fires run by themselves. "
+            f"End it now at the latest: --to {now:%Y-%m-%dT%H:%M:%SZ}",
+            field="to",
+        )
     try:
         rule = expected_rule(schedule)
     except timing.ExpressionError as error:
@@ -77,14 +85,10 @@ def backfill_start(
     if not 1 <= max_concurrent_runs <= 1000:  # noqa: PLR2004 - as a schedule's own limit
         raise InvalidInput(f"concurrency must be from 1 to 1000, not {max_concurrent_runs}.", field="concurrency")
     now = database_now()
-    if end > now:
-        raise InvalidInput(
-            f"The range ends at {end:%Y-%m-%d %H:%M:%S} UTC, which is to come: its fires run by themselves. "
-            f"End it now at the latest: --to {now:%Y-%m-%dT%H:%M:%SZ}",
-            field="to",
-        )
     if not schedule.organisation.is_active:
         raise Conflict(f"The organisation {schedule.organisation} is closed. Reopen it first.")
+    # Two that are asked for at once would take the same fires.
+    organisation_locked(schedule.organisation_id)
     plan = backfill_plan(schedule=schedule, begin=begin, end=end, only=only, overlap=overlap)
     if not plan.fires:
         raise Conflict(f"{schedule.name} has no fire to make up in this range.")

@@ -11,12 +11,18 @@ from fleet.models import Agent, Organisation
 from fleet.names import near
 from schedules import timing
 from schedules.engine.attempt import agent_view
+from schedules.engine.storable import storable, storable_json
 from schedules.executors.problems import first_problem
 from schedules.executors.registry import executor_of
 from schedules.models import Schedule
 from schedules.names import check_name
+from schedules.words import clock
 
 LONGEST_TIMEOUT = timedelta(days=7)
+LONGEST_CATCHUP = timedelta(days=31)
+LONGEST_DESCRIPTION = 10_000
+MOST_DELAYS = 100
+LONGEST_CHAIN = 50
 # Beyond these nothing of ours happens, but local times overflow and counting takes seconds.
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -60,9 +66,8 @@ def _agent_of(organisation: Organisation, container: str) -> Agent:
 
 def check_schedule(schedule: Schedule) -> None:
     """Refuse what could not be kept. Sets ``kind``, and the agent that the payload names."""
+    _check_texts(schedule)
     check_name(schedule.name)
-    check_length("display_name", schedule.display_name)
-    check_length("expression", schedule.expression)
     try:
         rule = timing.validate(schedule.expression, timezone=schedule.timezone, job_name=schedule.name)
     except timing.ExpressionError as error:
@@ -75,6 +80,30 @@ def check_schedule(schedule: Schedule) -> None:
     _check_choices(schedule)
     _check_bounds(schedule)
     _check_run_after(schedule)
+
+
+def _check_texts(schedule: Schedule) -> None:
+    """What is text is text that any database takes: an API or a file may bring anything."""
+    for field in ("name", "display_name", "description", "expression", "timezone", "executor"):
+        value = getattr(schedule, field)
+        if not isinstance(value, str):
+            raise InvalidInput(f"{field} is a text, not {value!r}.", field=field)
+        if storable(value) != value:
+            raise InvalidInput(
+                f"{field} {value[:60]!r} holds a character that can't be kept (NUL or half a surrogate): take it out.",
+                field=field,
+            )
+        check_length(field, value)
+    if len(schedule.description) > LONGEST_DESCRIPTION:
+        raise InvalidInput(
+            f"description may have {LONGEST_DESCRIPTION} characters, not {len(schedule.description)}.",
+            field="description",
+        )
+    if storable_json(schedule.payload) != schedule.payload:
+        raise InvalidInput(
+            "payload holds a text with a character that can't be kept (NUL or half a surrogate): take it out.",
+            field="payload",
+        )
 
 
 def check_length(field: str, text: str) -> None:
@@ -100,7 +129,7 @@ def _check_numbers(schedule: Schedule) -> None:
         "timeout_seconds": (1, longest),
         "max_concurrent_runs": (1, 1000),
         "priority": (0, 9),
-        "catchup_seconds": (0, 366 * 86400),
+        "catchup_seconds": (0, int(LONGEST_CATCHUP.total_seconds())),
         "max_retries": (0, 100),
         "jitter_seconds": (0, 86400),
         "start_within_seconds": (1, longest),
@@ -109,11 +138,24 @@ def _check_numbers(schedule: Schedule) -> None:
     }
     for field, (low, high) in ranges.items():
         value = getattr(schedule, field)
-        if value is not None and not low <= value <= high:
-            raise InvalidInput(f"{field} must be from {low} to {high}, not {value}.", field=field)
-    delays = schedule.retry_delays
-    if not isinstance(delays, list) or not all(isinstance(each, int) and 0 <= each <= longest for each in delays):
-        raise InvalidInput("retry_delays is a list of seconds, for example [30, 60, 300].", field="retry_delays")
+        if value is None and Schedule._meta.get_field(field).null:  # noqa: SLF001 - Django's documented API
+            continue
+        if type(value) is not int:
+            raise InvalidInput(f"{field} is a whole number, for example {low}, not {value!r}.", field=field)
+        if not low <= value <= high:
+            near_ = min(max(value, low), high)
+            raise InvalidInput(f"{field} must be from {low} to {high}, not {value}; try {near_}.", field=field)
+    _check_delays(schedule.retry_delays, longest)
+
+
+def _check_delays(delays: object, longest: int) -> None:
+    known = isinstance(delays, list) and all(type(each) is int and 0 <= each <= longest for each in delays)
+    if not known or len(delays) > MOST_DELAYS:  # type: ignore[arg-type]
+        raise InvalidInput(
+            f"retry_delays is a list of at most {MOST_DELAYS} numbers of seconds from 0 to {longest}, for example "
+            f"[30, 60, 300], not {str(delays)[:60]}.",
+            field="retry_delays",
+        )
 
 
 def _check_choices(schedule: Schedule) -> None:
@@ -131,6 +173,8 @@ def _check_choices(schedule: Schedule) -> None:
 def _check_bounds(schedule: Schedule) -> None:
     for field in ("starts_at", "ends_at"):
         value = getattr(schedule, field)
+        if value is not None and not isinstance(value, datetime):
+            raise InvalidInput(f"{field} is an instant, for example 2026-12-01T02:00:00Z, not {value!r}.", field=field)
         if value is not None and value.utcoffset() is None:
             raise InvalidInput(
                 f"{field} needs an offset, for example {value.isoformat()}+08:00 or {value.isoformat()}Z.", field=field
@@ -140,8 +184,8 @@ def _check_bounds(schedule: Schedule) -> None:
     starts, ends = schedule.starts_at, schedule.ends_at
     if starts is not None and ends is not None and ends < starts:
         raise InvalidInput(
-            f"ends_at {ends.isoformat()} lies before starts_at {starts.isoformat()}: it would never fire. "
-            "Name a later end, or leave one of them out.",
+            f"The end, {clock(ends, schedule.timezone)}, lies before the start, {clock(starts, schedule.timezone)}: it "
+            "would never fire. Name a later end, or leave one of them out.",
             field="ends_at",
         )
 
@@ -153,9 +197,18 @@ def _check_run_after(schedule: Schedule) -> None:
     if schedule.run_after.organisation_id != schedule.organisation_id:
         raise NotFound("There is no such job in this organisation.", field="run_after")
     way, seen = [schedule.name], {schedule.pk}
-    before: Schedule | None = schedule.run_after
+    # As they are now, not as they were when the caller read them.
+    before: Schedule | None = Schedule.objects.filter(pk=schedule.run_after.pk).first()
+    if before is None:
+        raise NotFound(f"The job {schedule.run_after.name!r} was deleted meanwhile.", field="run_after")
     while before is not None:
         way.append(before.name)
+        if len(way) > LONGEST_CHAIN:
+            raise InvalidInput(
+                f"More than {LONGEST_CHAIN} jobs would run after each other, up to {before.name}. Begin a new chain "
+                "with a schedule of its own.",
+                field="run_after",
+            )
         if before.pk in seen:
             circle = " after ".join(way)
             raise InvalidInput(f"Jobs would run in a circle: {circle}. Leave one of them out.", field="run_after")

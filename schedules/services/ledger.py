@@ -67,6 +67,9 @@ def ledger_audit(schedule: Schedule, *, after: datetime, through: datetime) -> A
     """Check the fires of (``after``, ``through``], as far as they were planned, each against its records."""
     is_open = SkipSpan.objects.filter(schedule=schedule, last_fire_at=None).exists()
     through = through if is_open else min(through, schedule.planned_through)
+    if first := ScheduleRevision.objects.filter(schedule=schedule).order_by("since").first():
+        # What was recorded before timings were kept (an older version of Watchbill) can't be judged by one.
+        after = max(after, first.since)
     ran = _runs(schedule, after, through).order_by().values_list("fire_at", flat=True)
     runs = [fire for fire in ran if fire]
     spans = list(_spans(schedule, after, through))

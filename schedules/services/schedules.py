@@ -84,13 +84,17 @@ def schedule_disable(*, schedule: Schedule, actor: Actor, reason: str = "") -> S
     return disable_in_transaction(schedule=schedule, actor=actor, reason=reason)
 
 
-@transaction.atomic(durable=True)
 def schedule_delete(*, schedule: Schedule, actor: Actor) -> int:
     """Delete a schedule. Its runs and their logs stay; those that are not over are cancelled: returns how many.
 
     Raises :class:`Conflict` while another schedule runs after it.
     """
-    return delete_in_transaction(schedule=schedule, actor=actor)
+    try:
+        with transaction.atomic(durable=True):
+            return delete_in_transaction(schedule=schedule, actor=actor)
+    except IntegrityError as error:
+        # The database looks at the end of the transaction whether anything names what is gone.
+        raise Conflict(f"A run of {schedule.name!r} was queued just now. Delete it once more.") from error
 
 
 def create_in_transaction(
@@ -131,6 +135,9 @@ def create_in_transaction(
 def update_in_transaction(*, schedule: Schedule, actor: Actor, **changes: Any) -> Schedule:
     """:func:`schedule_update` inside the caller's transaction."""
     _refuse_unknown(changes)
+    if changes.get("run_after") is not None:
+        # Two edits that each look at the chain as it was would close a circle together.
+        organisation_locked(schedule.organisation_id)
     row = _locked(schedule)
     before = field_values(row, FIELDS)
     wanted = {field: value for field, value in changes.items() if getattr(row, field) != value}
@@ -216,6 +223,14 @@ def schedule_named(organisation: Organisation, name: str) -> Schedule:
             field="name",
         )
     return schedule
+
+
+def organisation_locked(organisation_id: int) -> None:
+    """Wait for others that change what only all jobs of an organisation together can break.
+
+    The engine never waits for this lock, unlike for one on a schedule. Taken before any of those.
+    """
+    Organisation.objects.select_for_update(no_key=True).get(pk=organisation_id)
 
 
 def _settle(row: Schedule) -> None:

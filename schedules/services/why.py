@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from schedules import timing
+from schedules.engine.fates import ON_TIME
+from schedules.engine.leader import NAME as BEAT
 from schedules.engine.newruns import due_at
 from schedules.engine.planning import calendars_of
 from schedules.engine.slots import scopes_of
-from schedules.models import Run, Schedule, SkipSpan
+from schedules.models import EngineLease, Run, Schedule, SkipSpan
 from schedules.services.checks import check_instant
 from schedules.services.ledger import Entry, entry_of, fire_after, fire_before, ledger_entries
 from schedules.words import clock, span, state_text
@@ -104,6 +106,8 @@ def _to_come(schedule: Schedule, fire: datetime, now: datetime) -> Answer:
             fire=fire,
         )
     details = [f"Fires in {span((fire - now).total_seconds())}."]
+    if not EngineLease.objects.filter(name=BEAT, expires_at__gt=now).exists():
+        details.append("No beat is up now: it fires when one is. `manage.py status` says what is down.")
     if (due := due_at(schedule, fire)) > fire:
         details.append(f"Its jitter puts it off to {clock(due, schedule.timezone)}.")
     details += [
@@ -121,7 +125,7 @@ def _why_then(schedule: Schedule, at: datetime, now: datetime) -> Answer:
     entry = entry_of(schedule, before)
     if entry is None:
         return _to_come(schedule, before, now)
-    return _became(schedule, entry, before)
+    return _became(schedule, entry, before, now)
 
 
 def _not_expected(
@@ -143,7 +147,7 @@ def _not_expected(
     )
 
 
-def _became(schedule: Schedule, entry: Entry, fire: datetime) -> Answer:
+def _became(schedule: Schedule, entry: Entry, fire: datetime, now: datetime) -> Answer:
     when = clock(fire, schedule.timezone)
     backfills = _backfills(schedule, fire)
     if entry.run:
@@ -151,17 +155,27 @@ def _became(schedule: Schedule, entry: Entry, fire: datetime) -> Answer:
         text = f"The fire of {when} became the run {entry.run.job_run_id}: {state_text(entry.run)}."
         return Answer(reason=entry.reason, headline=text, details=details, fire=fire, run=entry.run)
     assert entry.span is not None  # noqa: S101 - an entry is a run or a span
-    details = [*_span_story(schedule, entry, fire), *backfills]
-    text = f"The fire of {when} did not run: {entry.span.get_reason_display()}."
+    details = [*_span_story(schedule, entry, fire, now), *backfills]
+    how = "will not run" if fire > now else "did not run"
+    text = f"The fire of {when} {how}: {entry.span.get_reason_display()}."
     return Answer(reason=entry.reason, headline=text, details=details, fire=fire)
 
 
 def _backfills(schedule: Schedule, fire: datetime) -> list[str]:
     runs = Run.objects.filter(schedule=schedule, fire_at=fire, trigger=Run.Trigger.BACKFILL)
-    return [f"A backfill ran it: {run.job_run_id}, {state_text(run)}." for run in runs]
+    return [f"A backfill took it up: {run.job_run_id}, {state_text(run)}." for run in runs]
+
+
+def _planned_late(fire: datetime, planned: datetime) -> Iterator[str]:
+    """A record is written when the fire is planned; much later means that nobody was there to plan it."""
+    if planned - fire > ON_TIME:
+        late = span((planned - fire).total_seconds())
+        yield f"It was planned {late} late: the watch was down or behind at its time."
 
 
 def _run_story(run: Run) -> Iterator[str]:
+    if run.fire_at:
+        yield from _planned_late(run.fire_at, run.created_at)
     if run.started_at and run.duration_ms is not None:
         yield f"Started {clock(run.started_at)}, took {span(run.duration_ms / 1000)}."
     if text := run.error_message or run.result_summary:
@@ -169,17 +183,18 @@ def _run_story(run: Run) -> Iterator[str]:
     yield f"Its log: manage.py job logs {run.schedule_name} --run {run.job_run_id}"
 
 
-def _span_story(schedule: Schedule, entry: Entry, fire: datetime) -> Iterator[str]:
+def _span_story(schedule: Schedule, entry: Entry, fire: datetime, now: datetime) -> Iterator[str]:
     zone = schedule.timezone
-    if entry.count > 1:
+    if entry.count > 1 and fire <= now:
         yield f"So were {entry.count} fires in a row, {clock(entry.first, zone)} to {clock(entry.last, zone)}."
     if entry.span and entry.span.detail:
         yield f"{entry.span.detail}."
-    if entry.reason == Reason.OVERLAP:
+    if entry.span and entry.reason == Reason.OVERLAP:
+        yield from _planned_late(fire, entry.span.created_at)
         yield from _overlapping(schedule, fire)
     elif entry.reason == Reason.MISFIRE:
         window = span(schedule.catchup_seconds)
-        yield f"Its policy for missed fires: {schedule.get_misfire_display()}, up to {window} late."
+        yield f"Its policy for missed fires now: {schedule.get_misfire_display()}, up to {window} late."
         yield f"Run it after all: manage.py job backfill {schedule.name} --from … --to …"
     elif entry.reason in {Reason.LIMIT, Reason.ENDED}:
         yield _way_on(schedule, entry.reason)
@@ -190,7 +205,7 @@ def _overlapping(schedule: Schedule, fire: datetime) -> Iterator[str]:
     active = Run.objects.filter(over, schedule=schedule, trigger=Run.Trigger.SCHEDULE, fire_at__lt=fire)
     for run in active.order_by("fire_at")[:3]:
         yield f"Active then: {run.job_run_id}, fired {clock(run.fire_at, schedule.timezone)}, {state_text(run)}."
-    yield f"Its policy for overlap: {schedule.get_overlap_display()}."
+    yield f"Its policy for overlap now: {schedule.get_overlap_display()}."
 
 
 def _waits(runs: Iterable[Run]) -> Iterator[str]:

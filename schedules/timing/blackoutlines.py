@@ -6,6 +6,7 @@ Local times are whole seconds since 1970-01-01T00:00 on the wall; a window is [s
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 DAY = 24 * 3600
@@ -62,11 +63,9 @@ class Yearly:
 
     def overlapping(self, lowest: int, highest: int) -> Iterator[LocalWindow]:
         for year in range(_year(lowest) - 1, _year(highest) + 1):
-            start = _day(year, self.first.month) + self.first.day - 1
-            end_year = year + (self.last < self.first)
-            end = min(_day(end_year, self.last.month) + self.last.day, _day(end_year, self.last.month + 1))
-            if start < end and start * DAY <= highest and end * DAY > lowest:
-                yield LocalWindow(start * DAY, end * DAY)
+            start, end = window = _window_from(year, self.first, self.last)
+            if start < end and start <= highest and end > lowest:
+                yield window
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +81,14 @@ class Weekly:
         for day in range((lowest - self.end) // DAY + 1, (highest - self.start) // DAY + 1):
             if (day + 4) % 7 in self.weekdays:  # 1970-01-01 was a Thursday
                 yield LocalWindow(day * DAY + self.start, day * DAY + self.end)
+
+
+@lru_cache(maxsize=4096)
+def _window_from(year: int, first: MonthDay, last: MonthDay) -> LocalWindow:
+    start = _day(year, first.month) + first.day - 1
+    end_year = year + (last < first)
+    end = min(_day(end_year, last.month) + last.day, _day(end_year, last.month + 1))
+    return LocalWindow(start * DAY, end * DAY)
 
 
 def _year(second: int) -> int:

@@ -4,13 +4,15 @@ A wall clock shows some local times never and some twice. What starts at such a 
 first reaches it or passes it; what ends there ends when the wall has left it for good.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from schedules.timing.spans import spans_between
+from schedules.timing.spans import Span, spans_between
 
+_DAY = 24 * 3600
 # No zone was ever further from UTC, nor did one jump further, than about a day.
-_REACH = 2 * 24 * 3600
+_REACH = 2 * _DAY
 
 
 class Reading(NamedTuple):
@@ -26,7 +28,7 @@ class Reading(NamedTuple):
 
 def reading(zone: ZoneInfo, second: int) -> Reading:
     """What the wall shows at a UTC second."""
-    spans = [*spans_between(zone, second - _REACH, second + _REACH)]
+    spans = _spans_around(zone, second // _DAY)
     return Reading(
         min(max(second, span.start) + span.offset for span in spans if span.end > second),
         max(min(second, span.end - 1) + span.offset for span in spans if span.start <= second),
@@ -35,7 +37,7 @@ def reading(zone: ZoneInfo, second: int) -> Reading:
 
 def reached(zone: ZoneInfo, local: int) -> int:
     """The first UTC second at which the wall shows `local` or more: a repeated time's first pass, a gap's end."""
-    spans = spans_between(zone, local - _REACH, local + _REACH)
+    spans = _spans_around(zone, local // _DAY)
     return min(max(span.start, local - span.offset) for span in spans if local < span.end + span.offset)
 
 
@@ -44,5 +46,11 @@ def left_behind(zone: ZoneInfo, local: int) -> int:
 
     Where a repetition begins with `local` itself, all that lies before it is over with the first pass.
     """
-    spans = spans_between(zone, local - _REACH, local + _REACH)
+    spans = _spans_around(zone, local // _DAY)
     return max(min(span.end, local - span.offset) for span in spans if span.start + span.offset < local)
+
+
+@lru_cache(maxsize=4096)
+def _spans_around(zone: ZoneInfo, day: int) -> tuple[Span, ...]:
+    """The spans within reach of a day: the lines of a calendar ask for the same few again and again."""
+    return tuple(spans_between(zone, day * _DAY - _REACH, (day + 1) * _DAY + _REACH))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from datetime import datetime
 from typing import Any, get_args
 
 from fleet.console import Exit, Screen, Subcommand
@@ -43,7 +44,7 @@ class BackfillCommand(Subcommand):
             "overlap": options["overlap"],
         }
         plan = backfill_plan(**asked)
-        _show(plan, schedule, screen)
+        _show(plan, schedule, options["only"], screen)
         if options["dry_run"] or not plan.fires:
             return Exit.DONE if plan.fires else Exit.SKIPPED
         if not screen.confirm(f"Queue {len(plan.fires)} runs, {options['at_once']} at once?", yes=options["yes"]):
@@ -57,12 +58,22 @@ class BackfillCommand(Subcommand):
         return Exit.DONE
 
 
-def _show(plan: BackfillPlan, schedule: Schedule, screen: Screen) -> None:
+# Why a fire is left out, by what was asked for.
+_HAVE_RUN = {"unsuccessful": "succeeded or are under way", "missing": "had a run", "all": "are under way"}
+
+
+def _show(plan: BackfillPlan, schedule: Schedule, only: Only, screen: Screen) -> None:
     for fire in plan.fires[:SHOWN]:
-        screen.say(f"  {clock(fire, schedule.timezone)}")
+        screen.say(f"  {_both(fire, schedule)}")
     if len(plan.fires) > SHOWN:
-        screen.say(f"  … to {clock(plan.fires[-1], schedule.timezone)}")
-    left_out = [f"{plan.has_run} had a run"] if plan.has_run else []
+        screen.say(f"  … to {_both(plan.fires[-1], schedule)}")
+    left_out = [f"{plan.has_run} {_HAVE_RUN[only]}"] if plan.has_run else []
     left_out += [f"{plan.overlapped} overlap"] if plan.overlapped else []
     rest = f" Left out: {', '.join(left_out)}." if left_out else ""
     screen.say(f"{len(plan.fires)} fires would be run.{rest}")
+
+
+def _both(fire: datetime, schedule: Schedule) -> str:
+    """In its zone and in UTC, which tells the two passes of a repeated hour apart."""
+    local = clock(fire, schedule.timezone)
+    return local if schedule.timezone == "UTC" else f"{local}, {fire:%H:%M:%S}Z"

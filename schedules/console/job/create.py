@@ -8,7 +8,7 @@ from typing import Any
 from fleet.console import Exit, Screen, Subcommand
 from fleet.errors import InvalidInput
 from schedules import timing
-from schedules.console.job.settings import add_settings, payload_of, settings_of
+from schedules.console.job.settings import add_settings, payload_of, settings_of, zone_said
 from schedules.executors.registry import executor_of
 from schedules.services.schedules import schedule_create
 from schedules.words import fires_text
@@ -39,7 +39,9 @@ class Create(Subcommand):
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         organisation = self.organisation(options)
         executor = COMMAND if options["executor"] == BACKGROUND else options["executor"]
-        zone = options["timezone"] if isinstance(options["timezone"], str) else "UTC"
+        settings = settings_of(options, organisation, zone=zone_said(options, "UTC"))
+        if "run_after_on" in settings and settings.get("run_after") is None:
+            raise InvalidInput("--after-on belongs to --after: name the job that it runs after.", field="run_after_on")
         schedule = schedule_create(
             organisation=organisation,
             actor=self.actor(),
@@ -47,7 +49,7 @@ class Create(Subcommand):
             expression=options["schedule"],
             executor=executor,
             payload=_payload(executor, options),
-            **settings_of(options, organisation, zone=zone),
+            **settings,
         )
         screen.data(schedule.name)
         words = timing.describe(schedule.expression, timezone=schedule.timezone)

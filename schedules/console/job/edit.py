@@ -8,7 +8,7 @@ from typing import Any
 from fleet.console import Exit, Screen, Subcommand
 from fleet.errors import InvalidInput
 from schedules import timing
-from schedules.console.job.settings import add_settings, payload_of, settings_of
+from schedules.console.job.settings import add_settings, payload_of, settings_of, zone_said
 from schedules.services.schedules import schedule_named, schedule_update
 from schedules.words import fires_text
 
@@ -28,8 +28,9 @@ class Edit(Subcommand):
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         organisation = self.organisation(options)
         schedule = schedule_named(organisation, options["job"])
-        zone = options["timezone"] if isinstance(options["timezone"], str) else schedule.timezone
-        changes = settings_of(options, organisation, zone=zone) | _said(options)
+        changes = settings_of(options, organisation, zone=zone_said(options, schedule.timezone)) | _said(options)
+        if "run_after_on" in changes and changes.get("run_after", schedule.run_after) is None:
+            raise InvalidInput("--after-on belongs to --after: name the job that it runs after.", field="run_after_on")
         if not changes:
             raise InvalidInput('Nothing was said that could change it, for example --schedule "0 3 * * *".')
         schedule = schedule_update(schedule=schedule, actor=self.actor(), **changes)

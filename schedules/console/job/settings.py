@@ -26,6 +26,8 @@ _SECONDS = {
     "--catchup": ("catchup_seconds", "fires missed longer ago are never made up (900)"),
     "--jitter": ("jitter_seconds", "put each fire off by up to so long"),
 }
+# What ``none`` gives its default back, since it can't be without a value.
+_DEFAULTED = {"timeout_seconds", "catchup_seconds", "jitter_seconds", "priority", "description", "timezone"}
 _OPTIONAL = {
     "--retries": ("max_retries", "N", "tries again after a failure, 30 s, 60 s … later; none: as the executor likes"),
     "--start-within": ("start_within_seconds", "SECONDS", "skip a fire that could not start within so long"),
@@ -40,10 +42,10 @@ def add_settings(parser: ArgumentParser) -> None:
     parser.add_argument("--timezone", metavar="ZONE", help="for example Asia/Shanghai (UTC)")
     parser.add_argument("--description", metavar="TEXT")
     for flag, (field, text) in _SECONDS.items():
-        parser.add_argument(flag, dest=field, type=int, metavar="SECONDS", help=text)
+        parser.add_argument(flag, dest=field, type=_or_none(int), metavar="SECONDS", help=text)
     for flag, (field, what, text) in _OPTIONAL.items():
         parser.add_argument(flag, dest=field, type=_or_none(int), metavar=what, help=text)
-    parser.add_argument("--priority", type=int, metavar="0-9", help="higher goes first (5)")
+    parser.add_argument("--priority", type=_or_none(int), metavar="0-9", help="higher goes first (5)")
     parser.add_argument("--concurrency", choices=["allow", "forbid"], help="may runs overlap? (forbid)")
     parser.add_argument("--overlap", choices=Schedule.Overlap.values, help="what a fire does during a run (skip)")
     parser.add_argument("--misfire", choices=Schedule.Misfire.values, help="what missed fires become (run_latest)")
@@ -61,7 +63,16 @@ def settings_of(options: dict[str, Any], organisation: Organisation, *, zone: st
     """The settings that were given, as the services take them. ``zone``: the job's, for times without an offset."""
     given = {field: options[field] for field in _fields() if options[field] is not _UNSAID}
     concurrency = given.pop("concurrency", None)
+    if concurrency and "overlap" in given:
+        raise InvalidInput(
+            "--concurrency and --overlap say the same thing twice: forbid is --overlap skip, allow is queue_all. "
+            "Say one of them.",
+            field="overlap",
+        )
     values = _concurrency(concurrency) | given if concurrency else given
+    for field in _DEFAULTED & values.keys():
+        if values[field] in {None, NONE}:
+            values[field] = Schedule._meta.get_field(field).get_default()  # type: ignore[union-attr]  # noqa: SLF001
     for field in ("starts_at", "ends_at"):
         if field in values:
             values[field] = read_time(values[field], zone=zone, field=field, ends=field == "ends_at")
@@ -72,6 +83,12 @@ def settings_of(options: dict[str, Any], organisation: Organisation, *, zone: st
             schedule_named(organisation, values["run_after"]) if _is_said(values["run_after"]) else None
         )
     return values
+
+
+def zone_said(options: dict[str, Any], otherwise: str) -> str:
+    """The zone in which times without an offset are read: the one that is being set, else the one there is."""
+    said = options["timezone"]
+    return said if isinstance(said, str) and _is_said(said) else otherwise
 
 
 def read_time(text: str, *, zone: str, field: str, ends: bool = False) -> Any:

@@ -14,7 +14,7 @@ from fleet.services.agents import agent_named
 from schedules.exchange import AgentTarget, BlackoutDocument, Document, Entry, JobDocument
 from schedules.executors.registry import executors
 from schedules.models import BlackoutCalendar, Schedule
-from schedules.services.schedules import FIELDS, schedule_named
+from schedules.services.schedules import FIELDS, organisation_locked, schedule_named
 
 # What a row and a document hold in the same form.
 PLAIN = tuple(field for field in FIELDS if field not in {"agent", "run_after", "retry_delays"})
@@ -34,6 +34,7 @@ def rows_of(organisation: Organisation, *, lock: bool = False) -> Rows:
     jobs = Schedule.objects.of(organisation).select_related("organisation", "agent").order_by("pk")
     blackouts = BlackoutCalendar.objects.of(organisation).select_related("organisation").order_by("pk")
     if lock:
+        organisation_locked(organisation.pk)
         jobs = jobs.select_for_update(of=("self",), no_key=True)
         blackouts = blackouts.select_for_update(of=("self",), no_key=True)
     return Rows(

@@ -157,3 +157,12 @@ def test_fires_inside_a_blackout_are_told(boss: Client, fleet: dict[str, Any]) -
     text = text_of(boss.get(page(fleet["schedule"])))
     assert "always: Every day from 00:00 to 24:00" in text or "always: Every day" in text
     assert text.count("skipped: inside the blackout 00:00-24:00") == 5
+
+
+def test_a_fire_that_a_clock_change_moves_says_so(clock: Any, boss: Client, fleet: dict[str, Any]) -> None:
+    clock.move_to("2026-03-07T12:00:00Z")
+    job = make(fleet["ours"], "Gap", expression="CRON_TZ=America/New_York 30 2 * * *", timezone="UTC", max_runs=2)
+    text = text_of(boss.get(page(job)))
+    assert "Sun 8 Mar 03:00 America/New_York Sun 8 Mar 07:00 UTC 02:30 does not exist that day: fires at 03:00" in text
+    assert text.count("America/New_York Sun") + text.count("America/New_York Mon") == 2  # as many as may still run
+    assert "It fires only by hand." in text_of(boss.get(page(make(fleet["ours"], "Hand"))))

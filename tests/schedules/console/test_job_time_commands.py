@@ -73,6 +73,8 @@ def test_an_edit_changes_what_is_said_and_nothing_else(manage: Manage) -> None:
         (("--after", "scan"), "in a circle"),
         (("--jitter", "100000"), "jitter_seconds must be from 0 to 86400, not 100000"),
         (("--max-runs", "many"), "'many' is no number"),
+        (("--overlap", "queue_one", "--concurrency", "allow"), "Say one of them"),
+        (("--after-on", "failure"), "name the job that it runs after"),
     ],
 )
 def test_an_edit_that_can_t_be_taken_says_why(manage: Manage, arguments: tuple[str, ...], text: str) -> None:
@@ -106,7 +108,7 @@ def test_a_backfill_is_shown_then_asked_for(manage: Manage) -> None:
     assert manage(*asked, "--yes", "--at-once", "2").code == 0
     assert Run.objects.filter(trigger="backfill").count() == 3
     again = manage(*asked, "--yes")
-    assert (again.code, "Left out: 3 had a run" in again.err) == (3, True)
+    assert (again.code, "Left out: 3 succeeded or are under way" in again.err) == (3, True)
 
 
 def test_one_run_s_log(manage: Manage) -> None:
@@ -114,3 +116,33 @@ def test_one_run_s_log(manage: Manage) -> None:
     key = manage("job", "run", "scan").out.strip()
     answer = manage("job", "logs", "scan", "--run", key)
     assert (answer.code, key in answer.err) == (0, True)
+
+
+def test_none_takes_every_setting_back_to_its_default(manage: Manage) -> None:
+    create(manage, "scan")
+    job = create(
+        manage, "backup", "--timezone", "Asia/Shanghai", "--jitter", "60", "--timeout", "5", "--priority", "9",
+        "--description", "by night", "--catchup", "1", "--after", "scan",
+    )  # fmt: skip
+    names = ("timezone", "jitter", "timeout", "priority", "description", "catchup", "after", "agent", "from", "until")
+    answer = manage("job", "edit", "backup", *(part for name in names for part in (f"--{name}", "none")))
+    assert answer.code == 0, answer.err
+    job.refresh_from_db()
+    assert (job.timezone, job.jitter_seconds, job.timeout_seconds, job.priority) == ("UTC", 0, 3600, 5)
+    assert (job.description, job.catchup_seconds, job.run_after) == ("", 900, None)
+
+
+def test_the_two_passes_of_a_repeated_hour_are_told_apart(manage: Manage) -> None:
+    create(manage, "scan", "--timezone", "America/New_York", schedule="*/30 * * * *")
+    shown = manage("job", "backfill", "scan", "--from", "2026-11-01T01:00", "--to", "2026-11-01T06:30:00Z", "--dry-run")
+    assert "01:00:00 America/New_York, 05:00:00Z" in shown.err
+    assert "01:00:00 America/New_York, 06:00:00Z" in shown.err
+
+
+def test_what_runs_after_another_says_so_when_it_is_made(manage: Manage) -> None:
+    create(manage, "scan")
+    answer = manage(
+        "job", "create", "--displayname", "b", "--schedule", "@manually", "--executor", "test.trace", "--after", "scan",
+        "--payload", '{"trace": "/dev/null"}',
+    )  # fmt: skip
+    assert "It runs after scan, when it succeeded." in answer.err

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
 
 from fleet.errors import Conflict, InvalidInput, NotFound
 from fleet.models import AuditEntry, Organisation
-from schedules.engine import lifecycle, pausing
+from schedules.engine import execution, lifecycle, pausing
 from schedules.engine.clock import database_now
 from schedules.engine.lifecycle import Outcome
 from schedules.engine.newruns import new_run
@@ -76,6 +77,25 @@ def test_the_end_and_what_follows_are_one_transaction(make_schedule: Make, scan:
         transaction.set_rollback(True)
     assert followers() == []
     assert Run.objects.get().status == "queued"
+
+
+def test_a_follower_that_was_deleted_meanwhile_does_not_cost_the_end(
+    make_schedule: Make, scan: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its foreign key is refused when the end is committed: the end is recorded all the same, with the claim it has."""
+    real, gone = lifecycle.following_runs, make_schedule("gone")
+    stale = new_run(gone, database_now())
+    stale.job_run_id, stale.trigger = "e-gone", "event"
+    Schedule.objects.filter(pk=gone.pk).delete()
+    looks = iter([[stale]])
+    monkeypatch.setattr(lifecycle, "following_runs", lambda *args: next(looks, None) or real(*args))
+    run = run_of(scan)
+    lifecycle.runs_admit([run], now=database_now())
+    held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=database_now())
+    assert held is not None
+    assert execution._record(held, Outcome(status="success", result=Result(summary="done")))
+    run.refresh_from_db()
+    assert (run.status, run.result_summary) == ("success", "done")
 
 
 def test_a_retry_that_follows_starts_nothing_yet(make_schedule: Make, scan: Schedule) -> None:
@@ -168,10 +188,22 @@ def test_the_beat_pauses_what_a_dead_worker_could_not(make_schedule: Make) -> No
     flaky = make_schedule("flaky", "* * * * * *", pause_after_failures=1)
     end(run_of(flaky), "failed")
     assert flaky.next_run_at is not None
-    assert pausing.pause_failing_due(flaky.next_run_at) == 1
+    late = flaky.next_run_at + timedelta(minutes=5)
+    assert pausing.pause_failing_due(late) == 1
+    assert not Run.objects.filter(trigger="schedule").exists(), "the fires since the failure are paused, not run"
+    assert SkipSpan.objects.get().reason == "paused"
 
 
 def test_run_now_of_a_paused_job_still_runs(make_schedule: Make, redis: object, published: list[object]) -> None:
     flaky = make_schedule("flaky", "0 2 * * *")
     schedule_disable(schedule=flaky, actor=ACTOR)
     assert run_now(schedule=flaky, actor=ACTOR).run.pk
+
+
+def test_a_chain_has_an_end(make_schedule: Make, scan: Schedule) -> None:
+    before = scan
+    for number in range(48):
+        before = make_schedule(f"link{number}", run_after=before)
+    with pytest.raises(InvalidInput, match="More than 50 jobs") as refusal:
+        make_schedule("one-more", run_after=make_schedule("last", run_after=before))
+    assert refusal.value.field == "run_after"

@@ -350,6 +350,17 @@ def test_new_zone_data_moves_the_future_only(
     assert schedule.zone_data == timing.zone_data_version()
 
 
+def test_a_fire_that_new_zone_data_moved_into_the_past_is_accounted_for(make_schedule: Make, clock: Clock) -> None:
+    clock.is_at(START)
+    schedule = make_schedule("daily", "0 2 * * *")
+    # The old data said four o'clock, the new ones say two.
+    Schedule.objects.filter(pk=schedule.pk).update(next_run_at=START + timedelta(hours=4), zone_data="2020a")
+    now = START + timedelta(hours=3)
+    recompute_cursors(now)
+    plan_all(now)
+    assert check(schedule, now) == 1
+
+
 def test_new_zone_data_overwrites_no_edit(make_schedule: Make, clock: Clock) -> None:
     from schedules.engine import planning
 
@@ -358,7 +369,7 @@ def test_new_zone_data_overwrites_no_edit(make_schedule: Make, clock: Clock) -> 
     stale = Schedule.objects.get(pk=schedule.pk)
     schedule_update(schedule=schedule, actor=ACTOR, expression="0 5 * * *")
     edited = Schedule.objects.get(pk=schedule.pk).next_run_at
-    planning._recompute(stale, START, "2027a")
+    planning._recompute(stale, "2027a")
     assert Schedule.objects.get(pk=schedule.pk).next_run_at == edited
 
 
@@ -373,6 +384,34 @@ def test_a_damaged_row_is_accounted_for_when_it_is_mended(make_schedule: Make, c
     assert spans(schedule) == [("damaged", 1)]
     schedule.refresh_from_db()
     assert schedule.next_run_at == START + timedelta(hours=4)
+
+
+def test_a_row_that_is_mended_before_beat_looks_again_is_accounted_for(make_schedule: Make, clock: Clock) -> None:
+    clock.is_at(START)
+    schedule = make_schedule("broken", "0 * * * *")
+    Schedule.objects.filter(pk=schedule.pk).update(expression="nonsense")
+    plan_due(START + timedelta(hours=1))
+    clock.is_at(START + timedelta(hours=1, minutes=2))
+    schedule_update(schedule=schedule, actor=ACTOR, expression="0 * * * *")
+    assert spans(schedule) == [("damaged", 1)]
+
+
+def test_a_pause_while_the_cursor_is_put_off_loses_no_fire(
+    make_schedule: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from schedules.engine import planning
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError
+
+    clock.is_at(START)
+    schedule = make_schedule("job", "0 * * * *")
+    with monkeypatch.context() as patched:
+        patched.setattr(planning, "plan_one", fail)
+        plan_due(START + timedelta(hours=1))
+    now = clock.is_at(START + timedelta(hours=1, minutes=2))
+    schedule_disable(schedule=schedule, actor=ACTOR)
+    assert check(schedule, now) == 1
 
 
 def test_jitter_puts_a_run_off_and_its_key_stays_the_nominal_fire(make_schedule: Make) -> None:

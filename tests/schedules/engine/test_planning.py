@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from schedules import timing
+from schedules.engine import planning
 from schedules.engine.planning import plan_due
 from schedules.models import Run, Schedule, SkipSpan
 from schedules.services.schedules import schedule_disable, schedule_enable, schedule_update
@@ -212,3 +214,35 @@ def test_schedules_that_catch_up_leave_the_others_their_turn(make_schedule: Make
     plan_due(now, limit=1, latest_first=True)
     assert Run.objects.filter(schedule=fresh).exists()
     assert not Run.objects.filter(schedule=late).exists()
+
+
+def test_a_batch_that_makes_up_many_fires_ends_early(make_schedule: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick has a budget and the beat a lease to keep: the rest is planned in the next batch."""
+    monkeypatch.setattr(planning, "FIRES_PER_BATCH", 10)
+    for number in range(3):
+        values = {"overlap": "queue_all", "misfire": "run_all", "next_run_at": START}
+        make_schedule(f"secondly-{number}", "* * * * * *", **values)
+    now = START + timedelta(seconds=9)
+    first = plan_due(now)
+    assert (first.more, len(first.runs)) == (True, 10)
+    plan_due(now)
+    plan_due(now)
+    assert (plan_due(now).more, Run.objects.count()) == (False, 30)
+
+
+def test_a_rare_fire_looks_only_at_the_blackouts_about_it(make_schedule: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A calendar of 500 daily windows has 180,000 a year."""
+    looked: list[timedelta] = []
+    real = timing.segments
+
+    def segments(calendars: object, after: datetime, through: datetime) -> object:
+        looked.append(through - after)
+        return real(calendars, after, through)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(timing, "segments", segments)
+    yearly = make_schedule("yearly", "@yearly", next_run_at=at("2027-01-01 00:00:00"), catchup_seconds=31 * 86400)
+    Schedule.objects.filter(pk=yearly.pk).update(planned_through=at("2026-01-01 00:00:01"))
+    plan_due(at("2027-01-01 00:00:01"))
+    assert len(fires(yearly)) == 1
+    assert looked
+    assert max(looked) < timedelta(minutes=1)

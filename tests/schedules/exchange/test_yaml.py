@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -215,3 +216,11 @@ def test_the_order_of_what_is_given_does_not_show() -> None:
     document = yaml_document(NIGHTLY)
     backwards = Document(jobs=(document.jobs or ())[::-1], blackouts=(document.blackouts or ())[::-1])
     assert write_yaml(backwards) == NIGHTLY
+
+
+def test_a_line_of_blanks_is_refused_at_once() -> None:
+    """The hint looks at the line: it must not try each of its blanks as the end of the value."""
+    begun = time.monotonic()
+    with pytest.raises(Refused):
+        read(("version: 1\njobs: @" + " " * 100_000 + "x").encode(), kind="yaml")
+    assert time.monotonic() - begun < 5

@@ -41,6 +41,12 @@ def test_a_dry_run_changes_nothing(hourly: Schedule) -> None:
     assert Run.objects.count() == before
 
 
+def test_a_dry_run_refuses_what_the_backfill_itself_would_refuse(hourly: Schedule) -> None:
+    with pytest.raises(InvalidInput, match="which is to come") as refused:
+        backfill_plan(schedule=hourly, begin=START, end=NOW + timedelta(seconds=1))
+    assert refused.value.field == "to"
+
+
 def test_fires_that_ran_are_left_out(hourly: Schedule) -> None:
     plan = backfill_plan(schedule=hourly, begin=NOW - timedelta(hours=2), end=NOW)
     assert (hours(plan), plan.has_run) == ([10, 11], 1), "12:00 is queued"

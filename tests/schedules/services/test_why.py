@@ -13,7 +13,7 @@ from schedules.engine.lifecycle import Outcome
 from schedules.engine.newruns import new_run
 from schedules.engine.planning import plan_due
 from schedules.executors.base import Result
-from schedules.models import BlackoutCalendar, Run, Schedule
+from schedules.models import BlackoutCalendar, EngineLease, Run, Schedule
 from schedules.services.backfills import backfill_start
 from schedules.services.schedules import schedule_disable, schedule_enable, schedule_update
 from schedules.services.why import Answer, why
@@ -84,7 +84,7 @@ def test_before_the_job_was_there(hourly: Schedule) -> None:
 
 def test_a_misfire_names_the_policy_and_the_way_out(hourly: Schedule) -> None:
     plan_due(START + 5.5 * HOUR)
-    answer = ask(hourly, START + 2 * HOUR)
+    answer = ask(hourly, START + 2 * HOUR, now=START + 6 * HOUR)
     assert answer.reason == "misfire"
     assert "missed while the watch was down" in answer.headline
     assert "So were 5 fires in a row" in said(answer)
@@ -94,7 +94,7 @@ def test_a_misfire_names_the_policy_and_the_way_out(hourly: Schedule) -> None:
 def test_a_backfill_is_told_beside_the_misfire(hourly: Schedule, clock: Clock) -> None:
     plan_due(clock.is_at(START + 5.5 * HOUR))
     backfill_start(schedule=hourly, begin=START + 2 * HOUR, end=START + 2 * HOUR, actor=ACTOR)
-    assert "A backfill ran it: b" in said(ask(hourly, START + 2 * HOUR))
+    assert "A backfill took it up: b" in said(ask(hourly, START + 2 * HOUR))
 
 
 def test_an_overlap_names_the_run_that_was_active(hourly: Schedule) -> None:
@@ -174,3 +174,25 @@ def test_by_hand_only_and_damaged(make_schedule: Make, hourly: Schedule) -> None
     assert "It runs after hourly, when it succeeded" in said(ask(manual))
     Schedule.objects.filter(pk=hourly.pk).update(expression="nonsense")
     assert ask(hourly, now=START).reason in {"damaged", "to_come"}
+
+
+def test_a_beat_that_is_down_is_told_with_the_next_fire(hourly: Schedule) -> None:
+    assert "No beat is up now" in said(ask(hourly))
+    EngineLease.objects.update_or_create(
+        name="beat", defaults={"expires_at": START + HOUR, "renewed_at": START, "holder": "me"}
+    )
+    assert "No beat is up now" not in said(ask(hourly))
+
+
+def test_what_was_planned_late_says_so(hourly: Schedule) -> None:
+    Schedule.objects.update(misfire="run_all", catchup_seconds=86400)
+    plan_due(START + 2.5 * HOUR)
+    assert "planned 1 h 30 min late" in said(ask(hourly, START + HOUR, now=START + 3 * HOUR))
+    assert "planned" in said(ask(hourly, START + 2 * HOUR, now=START + 3 * HOUR)), "also when it overlapped then"
+
+
+def test_what_is_to_come_and_will_not_run(hourly: Schedule, clock: Clock) -> None:
+    schedule_disable(schedule=hourly, actor=ACTOR, reason="storage moves")
+    answer = ask(hourly, START + 9 * HOUR, now=START + HOUR)
+    assert "will not run: the schedule was paused" in answer.headline
+    assert "in a row" not in said(answer)

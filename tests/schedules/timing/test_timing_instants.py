@@ -22,7 +22,7 @@ BERLIN = check_timezone("Europe/Berlin")
         ("2026-07-01 02:00:30", "2026-07-01T00:00:30"),
         ("2026-07-01", "2026-06-30T22:00"),  # its midnight
         ("2026-10-25T02:30", "2026-10-25T00:30"),  # comes twice: the first
-        ("2026-03-29T02:30", "2026-03-29T01:30"),  # is missing: half an hour after the gap begins
+        ("2026-03-29T02:30", "2026-03-29T01:00"),  # is missing: the first instant after the gap, as a fire
     ],
 )
 def test_iso_8601_with_and_without_an_offset(text: str, expected: str) -> None:
