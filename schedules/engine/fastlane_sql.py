@@ -1,13 +1,18 @@
 """The one statement of the fast lane. ``tests/schedules/engine/test_fastlane.py`` holds the rows that it writes equal
 to those of ``planning`` and ``admission``, column by column, so that a new column can't be forgotten here."""
 
-# What travels is only what differs from run to run; the rest is copied from the schedule's own row, as it is after the
-# compare-and-set. An existing key (a database that was put back) inserts nothing, and its slot is given back.
+# A row that somebody else holds is left for the next tick: the beat waits for nobody's edit, and two beats that meet
+# don't wait for each other. What travels is only what differs from run to run; the rest is copied from the schedule's
+# own row, as it is after the compare-and-set. An existing key (a database that was put back) inserts nothing, and its
+# slot is given back.
 PLAN_AND_ADMIT = """
 WITH given AS (
-  SELECT * FROM unnest(
+  SELECT g.*
+  FROM unnest(
     %s::bigint[], %s::integer[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::integer[]
   ) AS g (id, version, fire, following, key, token, queue, retries)
+  JOIN schedules_schedule s ON s.id = g.id
+  FOR NO KEY UPDATE OF s SKIP LOCKED
 ), moment AS (
   SELECT %s::timestamptz AS now, %s::text AS zone_data
 ), won AS (
