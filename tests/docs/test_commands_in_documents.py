@@ -52,6 +52,15 @@ def test_every_document_that_is_linked_exists() -> None:
                 assert (document.parent / target).exists(), f"{document.name} links {target}"
 
 
+def test_every_test_that_a_document_names_exists() -> None:
+    known = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        known |= set(re.findall(r"def (test_\w+)", path.read_text()))
+    for document in (ROOT / "docs").glob("*.md"):
+        named = set(re.findall(r"`(?:[\w/]*/)?(test_\w+)", document.read_text()))
+        assert named <= known, f"{document.name}: {sorted(named - known)}"
+
+
 def test_the_executor_that_the_documents_show_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
