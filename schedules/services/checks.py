@@ -152,8 +152,8 @@ def _check_delays(delays: object, longest: int) -> None:
     known = isinstance(delays, list) and all(type(each) is int and 0 <= each <= longest for each in delays)
     if not known or len(delays) > MOST_DELAYS:  # type: ignore[arg-type]
         raise InvalidInput(
-            f"retry_delays is a list of at most {MOST_DELAYS} numbers of seconds from 0 to {longest}, for example "
-            f"[30, 60, 300], not {str(delays)[:60]}.",
+            f"retry_delays is a list of seconds, at most {MOST_DELAYS} of 0 to {longest}, for example [30, 60, 300], "
+            f"not {str(delays)[:60]}.",
             field="retry_delays",
         )
 

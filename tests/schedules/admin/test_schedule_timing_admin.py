@@ -85,7 +85,7 @@ def test_a_page_that_is_sent_back_as_it_was_changes_nothing(boss: Client, fleet:
     ("changes", "field", "error"),
     [
         ({"ends_at_0": "2030-01-01", "ends_at_1": "00:00:00"} | {"starts_at_0": "2030-12-01", "starts_at_1": "00:00"},
-         "ends_at", "lies before starts_at"),
+         "ends_at", "lies before the start"),
         ({"starts_at_0": "1.12.2030", "starts_at_1": "00:00"}, "starts_at", "valid date"),
         ({"ends_at_0": "9999-12-31", "ends_at_1": "23:59:59"}, "ends_at", "1970 to 2199"),
         ({"jitter_seconds": "86401"}, "jitter_seconds", "from 0 to 86400, not 86401"),

@@ -67,7 +67,7 @@ def test_put_resets_what_is_left_out(api: APIClient, body: dict[str, Any], new_s
     [
         ({"starts_at": "2036-12-01T02:00:00"}, "starts_at", "offset"),
         ({"starts_at": "soon"}, "starts_at", ""),
-        ({"starts_at": "2037-01-01T00:00:00Z", "ends_at": "2036-01-01T00:00:00Z"}, "ends_at", "before starts_at"),
+        ({"starts_at": "2037-01-01T00:00:00Z", "ends_at": "2036-01-01T00:00:00Z"}, "ends_at", "lies before the start"),
         ({"ends_at": "9999-12-31T23:59:59Z"}, "ends_at", "1970 to 2199"),
         ({"max_runs": 0}, "max_runs", "not 0"),
         ({"jitter_seconds": None}, "jitter_seconds", "null"),

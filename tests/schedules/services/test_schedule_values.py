@@ -30,7 +30,7 @@ Make = Callable[..., Schedule]
         ("priority", 12, "from 0 to 9, not 12; try 9"),
         ("max_concurrent_runs", None, "is a whole number"),
         ("retry_delays", [True], r"for example \[30, 60, 300\], not \[True\]"),
-        ("retry_delays", [1] * 101, "at most 100"),
+        ("retry_delays", [1] * 101, "at most 100 of"),
         ("catchup_seconds", 32 * 86400, "try 2678400"),
         ("starts_at", "2026-01-01", "is an instant, for example 2026-12-01T02:00:00Z"),
     ],
