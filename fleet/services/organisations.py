@@ -65,8 +65,9 @@ def organisation_named(slug: str) -> Organisation:
     if not slug and len(slugs) == 1:
         slug = slugs[0]
     if not slug:
-        listed = ", ".join(slugs) or "none exists: create one with `manage.py org create NAME`"
-        raise NotFound(f"Which organisation? Name it with --org. There are: {listed}.", field="org")
+        if not slugs:
+            raise NotFound("There is no organisation yet. Create one: manage.py org create NAME", field="org")
+        raise NotFound(f"Which organisation? Name it with --org. There are: {', '.join(slugs)}.", field="org")
     if slug not in slugs:
         raise NotFound(f"There is no organisation named {slug!r}.{near(slug, slugs)}", field="org")
     return Organisation.objects.get(slug=slug)

@@ -87,13 +87,9 @@ def write_damaged(schedule: Schedule, now: datetime) -> None:
 def set_course(schedule: Schedule) -> None:
     """Set the next fire from ``planned_through`` on, and write the open span that covers what follows instead."""
     course = course_after(schedule, schedule.planned_through, schedule.planned_runs)
-    apply_course(schedule, course)
-    open_span(schedule, course)
-
-
-def apply_course(schedule: Schedule, course: Course) -> None:
     schedule.next_run_at = course.next_run_at
     schedule.zone_data = timing.zone_data_version()
+    open_span(schedule, course)
 
 
 def open_span(schedule: Schedule, course: Course) -> None:

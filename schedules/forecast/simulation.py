@@ -143,9 +143,6 @@ class Simulation:
             return
         self._close(run, "ran", ended=now)
 
-    def _cancel(self, run: Run, now: datetime) -> None:
-        self._close(run, "cancelled", ended=now)
-
     def _admit(self, now: datetime) -> None:
         if self._waiting.heads:
             self._let_in(now)

@@ -146,3 +146,9 @@ def test_what_runs_after_another_says_so_when_it_is_made(manage: Manage) -> None
         "--payload", '{"trace": "/dev/null"}',
     )  # fmt: skip
     assert "It runs after scan, when it succeeded." in answer.err
+
+
+def test_without_an_organisation_the_way_to_one_is_told(manage: Manage) -> None:
+    Organisation.objects.all().delete()
+    answer = manage("job", "forecast")
+    assert "There is no organisation yet. Create one: manage.py org create NAME" in answer.err
