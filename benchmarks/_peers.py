@@ -39,6 +39,12 @@ class Peer:
         if database:  # Celery takes a project with this variable for one of Django's
             self.environment |= {"DJANGO_SETTINGS_MODULE": "peer_settings", "PEER_DATABASE": database}
 
+    def flush(self) -> None:
+        """Empty its number of Redis."""
+        from redis import Redis
+
+        Redis.from_url(self.environment["PEER_BROKER"]).flushdb()
+
     def run(self, *arguments: str) -> str:
         """What it printed."""
         done = subprocess.run(

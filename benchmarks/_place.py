@@ -26,20 +26,59 @@ def in_own_process(work: Callable[..., T], *arguments: Any) -> T:
         return pool.submit(work, *arguments).result()
 
 
-@dataclass(kw_only=True)
-class Place:
-    """``redis`` and ``postgres`` are addresses without the number or name at their end."""
+@dataclass(frozen=True, kw_only=True)
+class Grounds:
+    """A Redis and a database server. The addresses lack the number or name at their end; no PostgreSQL means SQLite."""
 
     folder: Path
     redis: str
     postgres: str
-    watch: Watch
 
     def broker(self, number: int) -> str:
         return f"{self.redis}/{number}"
 
     def database(self, name: str) -> str:
         return f"{self.postgres}/{name}"
+
+    def create_database(self, name: str) -> str:
+        import psycopg
+
+        with psycopg.connect(self.database("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.database(name)
+
+
+@contextmanager
+def grounds(*, postgres: bool) -> Iterator[Grounds]:
+    """PostgreSQL is durable: ``fsync`` and ``synchronous_commit`` are on."""
+    sys.path.insert(0, str(ROOT))
+    from tests import servers
+
+    with servers.folder("bench") as folder:
+        (folder / "redis").mkdir()
+        with servers.running_redis(folder / "redis") as redis, _database(folder, postgres=postgres) as url:
+            yield Grounds(folder=folder, redis=redis.url.rpartition("/")[0], postgres=url)
+
+
+@contextmanager
+def _database(folder: Path, *, postgres: bool) -> Iterator[str]:
+    from tests import servers
+
+    if not postgres:
+        yield ""
+        return
+    (folder / "postgres").mkdir(mode=0o711)
+    with servers.running_postgres(folder / "postgres", durable=True) as server:
+        yield server.url.rpartition("/")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One watch on the grounds. Django is set up for it in this process; nothing else of it runs yet."""
+
+    grounds: Grounds
+    folder: Path
+    watch: Watch
 
     def worker(self, *, slots: int) -> None:
         """As ``make run`` starts it."""
@@ -55,34 +94,19 @@ class Place:
 
 
 @contextmanager
-def place(*, postgres: bool) -> Iterator[Place]:
-    """Servers started, the database migrated, Django set up in this process; no other process of ours runs yet.
-
-    PostgreSQL is durable (``fsync`` and ``synchronous_commit`` on); SQLite has full synchronous, the default.
-    """
+def place(ground: Grounds, name: str = "watchbill", *, number: int = 0) -> Iterator[Place]:
+    """A migrated database of this name (or SQLite with full synchronous, the default), and a number of Redis."""
     sys.path.insert(0, str(ROOT))
-    from tests import servers
     from tests.processes import watching
 
-    with servers.folder("bench") as folder:
-        (folder / "redis").mkdir()
-        with servers.running_redis(folder / "redis") as redis, _database(folder, postgres=postgres) as url:
-            given = {"REDIS_URL": redis.url, "SECRET_KEY": "only for a benchmark " * 3}
-            with watching(folder, given | ({"DATABASE_URL": f"{url}/postgres"} if url else {})) as watch:
-                _set_up(watch.environment)
-                yield Place(folder=folder, redis=redis.url.rpartition("/")[0], postgres=url, watch=watch)
-
-
-@contextmanager
-def _database(folder: Path, *, postgres: bool) -> Iterator[str]:
-    from tests import servers
-
-    if not postgres:
-        yield ""
-        return
-    (folder / "postgres").mkdir(mode=0o711)
-    with servers.running_postgres(folder / "postgres", durable=True) as server:
-        yield server.url.rpartition("/")[0]
+    folder = ground.folder / name
+    folder.mkdir()
+    given = {"REDIS_URL": ground.broker(number), "SECRET_KEY": "only for a benchmark " * 3}
+    if ground.postgres:
+        given["DATABASE_URL"] = ground.create_database(name)
+    with watching(folder, given) as watch:
+        _set_up(watch.environment)
+        yield Place(grounds=ground, folder=folder, watch=watch)
 
 
 def _set_up(environment: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from _drain import Ours, Theirs, end, in_turn
 from _latency import percentile, sample
 from _peers import Peer
-from _place import Place, in_own_process, place
+from _place import Place, grounds, in_own_process, place
 from _report import Figure, report
 from _world import populate
 
@@ -42,11 +42,11 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def on_postgres(arguments: argparse.Namespace) -> list[Figure]:
-    with place(postgres=True) as here:
+    with grounds(postgres=True) as ground, place(ground) as here:
         count = arguments.runs
         schedules = populate(schedules=count, organisations=arguments.organisations)
         sides = [
-            Theirs(RAW, "raw", Peer(here.folder, broker=here.broker(1)), count=count, slots=SLOTS),
+            Theirs(RAW, "raw", Peer(here.folder, broker=here.grounds.broker(1)), count=count, slots=SLOTS),
             Theirs(RESULTS, "results", _with_results(here), count=count, slots=SLOTS),
             Ours(here, schedules, count=count, slots=SLOTS),
         ]
@@ -56,10 +56,10 @@ def on_postgres(arguments: argparse.Namespace) -> list[Figure]:
 
 
 def on_sqlite(arguments: argparse.Namespace) -> list[Figure]:
-    with place(postgres=False) as here:
+    with grounds(postgres=False) as ground, place(ground) as here:
         count = arguments.sqlite_runs
         schedules = populate(schedules=count, organisations=arguments.organisations)
-        peer = Peer(here.folder, broker=here.broker(1))
+        peer = Peer(here.folder, broker=here.grounds.broker(1))
         sides = [
             Theirs(RAW, "raw", peer, count=count, slots=SQLITE_SLOTS),
             Ours(here, schedules, count=count, slots=SQLITE_SLOTS),
@@ -82,19 +82,16 @@ def _locked(log: Path) -> int:
 
 
 def _with_results(here: Place) -> Peer:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE peer")
-    peer = Peer(here.folder, broker=here.broker(2), database=here.database("peer"))
+    database = here.grounds.create_database("peer")
+    peer = Peer(here.folder, broker=here.grounds.broker(2), database=database)
     peer.run("-m", "django", "migrate", "-v", "0")
     return peer
 
 
 def latency(arguments: argparse.Namespace) -> list[Figure]:
     """From the call in this process to the first line of work in an idle worker."""
-    with place(postgres=True) as here:
-        peer = Peer(here.folder, broker=here.broker(1))
+    with grounds(postgres=True) as ground, place(ground) as here:
+        peer = Peer(here.folder, broker=here.grounds.broker(1))
         here.worker(slots=SLOTS)
         here.beat()
         bare = peer.worker("raw", slots=SLOTS)
@@ -119,7 +116,7 @@ def _sampled(here: Place, arguments: argparse.Namespace) -> tuple[list[float], l
     from schedules.services.schedules import schedule_create
 
     traces = here.folder / "ours.trace", here.folder / "raw.trace"
-    actor, peer = Actor.command("benchmark"), Celery("asking", broker=here.broker(1), set_as_current=False)
+    actor, peer = Actor.command("benchmark"), Celery("asking", broker=here.grounds.broker(1), set_as_current=False)
     order = {"name": "noop", "executor": "test.noop", "payload": {"trace": str(traces[0])}}
     schedule = schedule_create(organisation=Organisation.objects.get(), actor=actor, **order)
     ours: list[float] = []
