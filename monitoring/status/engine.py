@@ -67,7 +67,8 @@ class Workers(StatusCheck):
         served = {queue for worker in workers for queue in worker.queues}
         unserved = [queue for queue in QUEUES if queue not in served]
         slots = sum(worker.slots for worker in workers)
-        detail = f"{len(workers)} alive, {slots} slots"
+        draining = [worker.name for worker in workers if worker.drains_since]
+        detail = f"{len(workers)} alive, {slots} slots" + (f"; draining: {', '.join(draining)}" if draining else "")
         return self.down(f"{detail}; nobody serves: {', '.join(unserved)}") if unserved else self.up(detail)
 
 

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import F
 
+from schedules.engine import draining
 from schedules.engine.attempt import Attempt
 from schedules.engine.clock import database_now
 from schedules.models import Run
@@ -76,6 +77,8 @@ class Keeper:
         for attempt in attempts:
             if time.monotonic() - attempt.renewed > settings.WATCHBILL.lease_seconds:
                 attempt.stop("lease_lost")
+            elif draining.is_over():
+                attempt.stop("drained")
         if time.monotonic() >= self._beat_due:
             self._renew(attempts)
             self._beat_due = time.monotonic() + settings.WATCHBILL.heartbeat_seconds

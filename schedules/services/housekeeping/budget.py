@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from fleet.errors import InvalidInput
+from schedules.engine import draining
 
 #: Of one transaction. SQLite has one writer: whoever plans or claims waits for the present batch at most.
 BATCH = 100
@@ -14,14 +15,14 @@ MOST_DAYS = 36_500
 
 
 class Budget:
-    """``minutes`` from now on, with a pause after each batch."""
+    """``minutes`` from now on, with a pause after each batch. A worker that drains goes on another time."""
 
     def __init__(self, *, minutes: float, pause_seconds: float = PAUSE_SECONDS) -> None:
         self._end = time.monotonic() + 60 * minutes
         self._pause_seconds = pause_seconds
 
     def goes_on(self) -> bool:
-        return time.monotonic() < self._end
+        return time.monotonic() < self._end and not draining.is_draining()
 
     def pause(self) -> None:
         time.sleep(self._pause_seconds)
