@@ -104,6 +104,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SEND_SENT_EVENT = False
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONSUMER = "schedules.engine.consumer:Consumer"
 # The engine notices lost work itself; Celery's own time limits can kill a child's next task.
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -9,18 +10,24 @@ from celery import shared_task
 
 from fleet.errors import InvalidInput
 from schedules.engine import execution
+from schedules.engine.claims import claim_of
 from schedules.engine.clock import database_now
 from schedules.engine.workers import workers_prune
 from schedules.executors.registry import executors
 from schedules.services import housekeeping
 from schedules.services.housekeeping import Budget, Terms, checked
 
+logger = logging.getLogger(__name__)
+
 
 def _register(key: str) -> None:
     # The queue comes with each message: publishing routes by the run, beat by the default, housekeeping.
     @shared_task(name=key, ignore_result=True, acks_late=True)
-    def run_attempt(*, run: int, attempt: int, token: str, schedule: str = "") -> None:  # noqa: ARG001
-        execution.execute(run_id=run, attempt=attempt, token=token)
+    def run_attempt(*args: Any, **kwargs: Any) -> None:
+        if claim := claim_of(args, kwargs):
+            execution.execute(run_id=claim.run, attempt=claim.attempt, token=claim.token)
+        else:
+            logger.error("a message for %s was dropped: its arguments name no attempt of a run", key)
 
 
 for _key in executors():
