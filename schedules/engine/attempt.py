@@ -27,7 +27,7 @@ class Attempt:
         self.organisation = run.organisation.slug
         self.schedule = run.schedule_name
         self.stop_reason = ""
-        self.renewed = time.monotonic()
+        self.began = self.renewed = time.monotonic()
         self._callbacks: list[Callable[[], Any]] = []
         self._lock = threading.Lock()
         self._redact = redact

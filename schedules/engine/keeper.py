@@ -20,7 +20,6 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from schedules.engine import draining, lifecycle
 from schedules.engine.attempt import Attempt
-from schedules.engine.clock import database_now
 from schedules.models import Run
 
 logger = logging.getLogger(__name__)
@@ -100,11 +99,11 @@ class Keeper:
     def _see_cancels_and_deadlines(self, attempts: list[Attempt]) -> None:
         rows = Run.objects.filter(pk__in=[attempt.run_id for attempt in attempts])
         asked = set(rows.exclude(cancel_requested_at=None).values_list("pk", flat=True))
-        now = database_now()
         for attempt in attempts:
             if attempt.run_id in asked:
                 attempt.stop("cancelled")
-            elif attempt.run.deadline_at and now >= attempt.run.deadline_at:
+            # By elapsed time: a clock that leaps must end nothing.
+            elif time.monotonic() - attempt.began >= attempt.run.timeout_seconds:
                 attempt.stop("timeout")
 
     def _flush(self, attempts: list[Attempt]) -> None:
