@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ def test_it_waits_and_says_how_far_they_are(
         rows = WorkerProcess.objects.filter(name="one@host")
         rows.delete() if step is None else rows.update(**step)
 
-    monkeypatch.setattr(drain.time, "sleep", sleep)
+    monkeypatch.setattr(drain, "time", SimpleNamespace(sleep=sleep))
     done = manage("drain", "--wait")
     assert done.code == 0
     assert "1 to go: one@host (1 at work)" in done.out

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis as redis_client
+from django.db import connection
 
 from schedules.engine import admission, draining, execution, slots
 from schedules.engine.clock import database_now
@@ -26,6 +27,16 @@ def _not_draining() -> Iterator[None]:
     draining.reset()
     yield
     draining.reset()
+
+
+@pytest.fixture(autouse=True)
+def _close_the_keeper(transactional_db: None) -> Iterator[None]:
+    """Its threads outlive the test, and on PostgreSQL their sessions would keep the database from being dropped."""
+    yield
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            mine = "datname = current_database() AND pid <> pg_backend_pid()"
+            cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}")  # noqa: S608
 
 
 @pytest.fixture
