@@ -138,8 +138,8 @@ def running_s3(folder: Path, *, bucket: str = "backups") -> Iterator[Server]:
 
 
 @contextmanager
-def running_postgres(folder: Path, *, binaries: Path | None = None) -> Iterator[Server]:
-    """A PostgreSQL with durability off: it is faster, and no test pulls the machine's plug."""
+def running_postgres(folder: Path, *, binaries: Path | None = None, durable: bool = False) -> Iterator[Server]:
+    """A PostgreSQL with durability off: it is faster, and no test pulls the machine's plug. A benchmark wants it on."""
     user = _postgres_user()
     binaries = binaries or _postgres_binaries(folder)
     data = folder / "data"
@@ -154,11 +154,8 @@ def running_postgres(folder: Path, *, binaries: Path | None = None) -> Iterator[
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": "",
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
         "max_connections": "100",
-    }
+    } | dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "on" if durable else "off")
     flags = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
     argv = [str(binaries / "postgres"), "-D", str(data), *flags]
     ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
