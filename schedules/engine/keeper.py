@@ -18,9 +18,8 @@ from functools import cache
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from schedules.engine import lifecycle
+from schedules.engine import draining, lifecycle
 from schedules.engine.attempt import Attempt
-from schedules.engine.clock import database_now
 from schedules.models import Run
 
 logger = logging.getLogger(__name__)
@@ -76,6 +75,8 @@ class Keeper:
         for attempt in attempts:
             if time.monotonic() - attempt.renewed > settings.WATCHBILL.lease_seconds:
                 attempt.stop("lease_lost")
+            elif draining.is_over():
+                attempt.stop("drained")
         if time.monotonic() >= self._beat_due:
             self._renew(attempts)
             self._beat_due = time.monotonic() + settings.WATCHBILL.heartbeat_seconds
@@ -98,11 +99,11 @@ class Keeper:
     def _see_cancels_and_deadlines(self, attempts: list[Attempt]) -> None:
         rows = Run.objects.filter(pk__in=[attempt.run_id for attempt in attempts])
         asked = set(rows.exclude(cancel_requested_at=None).values_list("pk", flat=True))
-        now = database_now()
         for attempt in attempts:
             if attempt.run_id in asked:
                 attempt.stop("cancelled")
-            elif attempt.run.deadline_at and now >= attempt.run.deadline_at:
+            # By elapsed time: a clock that leaps must end nothing.
+            elif time.monotonic() - attempt.began >= attempt.run.timeout_seconds:
                 attempt.stop("timeout")
 
     def _flush(self, attempts: list[Attempt]) -> None:

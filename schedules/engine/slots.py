@@ -20,8 +20,9 @@ from redis.exceptions import NoScriptError, RedisError
 
 from schedules.engine.clock import database_now
 from schedules.engine.connection import call, client
+from schedules.engine.events import engine_event
 from schedules.engine.slots_lua import ACQUIRE, RELEASE, Script
-from schedules.models import EngineLease, Run
+from schedules.models import EngineEvent, EngineLease, Run
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -249,7 +250,9 @@ def rebuild() -> bool:
         _lock()
         if is_ready():
             return False
-        _write(client(), Run.objects.holding_slots().with_limits())
+        holding = list(Run.objects.holding_slots().with_limits())
+        _write(client(), holding)
+        engine_event(EngineEvent.Kind.SLOTS_REBUILT, f"of {len(holding)} runs that hold them", at=database_now())
         return True
 
 
