@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from schedules.engine import lifecycle, publishing, slots
+from schedules.engine import candidates, lifecycle, publishing, slots
 from schedules.engine.clock import database_now
 from schedules.engine.events import engine_event
 from schedules.models import EngineEvent, Run
@@ -138,7 +138,7 @@ class Rescue:
         return len(orphans) + len(missing)
 
     def _rightful(self) -> set[tuple[str, str]]:
-        runs = Run.objects.holding_slots().with_limits()
+        runs = candidates.all_held()
         return {(scope.name, member) for run in runs for scope, member in slots.places_of(run)}
 
 
