@@ -138,8 +138,14 @@ def running_s3(folder: Path, *, bucket: str = "backups") -> Iterator[Server]:
 
 
 @contextmanager
-def running_postgres(folder: Path, *, binaries: Path | None = None) -> Iterator[Server]:
-    """A PostgreSQL with durability off: it is faster, and no test pulls the machine's plug."""
+def running_postgres(
+    folder: Path, *, binaries: Path | None = None, port: int = 0, durable: bool = False
+) -> Iterator[Server]:
+    """A PostgreSQL with durability off: it is faster, and no test pulls the machine's plug.
+
+    ``durable``: what was committed outlives a kill of the server all the same. Started in the same folder again, it
+    has its data.
+    """
     user = _postgres_user()
     binaries = binaries or _postgres_binaries(folder)
     data = folder / "data"
@@ -149,13 +155,13 @@ def running_postgres(folder: Path, *, binaries: Path | None = None) -> Iterator[
     if not (data / "PG_VERSION").exists():
         initdb = ["initdb", "-D", str(data), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C"]
         _finish([str(binaries / initdb[0]), *initdb[1:], "--no-sync"], user, cwd=data)
-    port = ports.any_free()
+    port = port or ports.any_free()
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": "",
         "fsync": "off",
-        "synchronous_commit": "off",
+        "synchronous_commit": "on" if durable else "off",
         "full_page_writes": "off",
         "max_connections": "100",
     }

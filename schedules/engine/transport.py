@@ -8,8 +8,8 @@ is: the worker reconnects, and the sweep of the beat publishes again what was lo
 **A broker that takes nothing.** Out of memory, or turned into a replica, Redis refuses the acknowledgement, and the
 worker would end. It waits and connects anew instead; what it could not acknowledge comes again, with a void token.
 
-**Garbage on a queue.** Whatever is no message of Celery's raises in the worker's loop and ends it, and the next one that
-takes such a message. It is dropped with one line in the log.
+**Garbage on a queue.** Whatever is no message of Celery's raises in the worker's loop and ends it, and the next worker
+that takes such a message. It is dropped with one line in the log.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _is_message(message: Any) -> bool:
     """Whether kombu can take it apart."""
     try:
         properties = message["properties"]
-        address = properties["delivery_info"]
+        address = properties["delivery_info"]["routing_key"]
         if properties.get("body_encoding") == "base64":
             base64.b64decode(message["body"])
         return isinstance(properties["delivery_tag"], str) and isinstance(message["headers"], dict) and bool(address)
