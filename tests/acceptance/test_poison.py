@@ -15,7 +15,7 @@ GARBAGE = [
     b"[]",
     b'{"body": "?", "headers": 3, "properties": {}}',
     b'{"body": "?", "headers": {}, "properties": {"body_encoding": "base64", "delivery_tag": "x"}}',
-    b'{"body": "A", "headers": {}, "properties": {"body_encoding": "base64", "delivery_info": {"routing_key": "scans"}}}',
+    b'{"body": "A", "headers": {}, "properties": {"body_encoding": "base64", "delivery_info": {"routing_key": ""}}}',
 ]
 
 

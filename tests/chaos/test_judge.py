@@ -33,7 +33,7 @@ def test_one_after_the_other_is_fine() -> None:
 
 
 def test_two_attempts_at_once_are_found() -> None:
-    lines = told(*work("r", 1, 4, last="stopped"), *work("r", 3, 5, attempt=2))
+    lines = told(*work("r", 1, 4, last="failed"), *work("r", 3, 5, attempt=2))
     (found,) = judge.two_at_once(stretches(lines, doze=DOZE))
     assert "attempts 1 and 2 were live together for 1.000 s" in found
 
@@ -44,12 +44,12 @@ def test_one_attempt_executed_twice_is_found() -> None:
 
 
 def test_an_overlap_of_an_instant_is_found_too() -> None:
-    lines = told(*work("r", 1, 4, last="stopped"), *work("r", 3.999, 5, attempt=2))
+    lines = told(*work("r", 1, 4, last="failed"), *work("r", 3.999, 5, attempt=2))
     assert len(judge.two_at_once(stretches(lines, doze=DOZE))) == 1
 
 
 def test_a_sleeper_that_stops_when_it_wakes_is_forgiven() -> None:
-    slept = [*work("r", 1, 2, last="alive"), "20.0 alive r 1 r.1", "20.9 stopped r 1 r.1"]
+    slept = [*work("r", 1, 2, last="alive"), "20.0 alive r 1 r.1", "20.9 alive r 1 r.1"]
     lines = told(*slept, *work("r", 15, 25, attempt=2))
     live = stretches(lines, doze=DOZE)
     assert judge.two_at_once(live) == []
@@ -58,7 +58,7 @@ def test_a_sleeper_that_stops_when_it_wakes_is_forgiven() -> None:
 
 def test_a_sleeper_that_goes_on_working_is_not() -> None:
     end = 20 + WAKING_SECONDS + 0.1
-    slept = [*work("r", 1, 2, last="alive"), *work("r", 20, end, last="stopped", name="r.1")[2:]]
+    slept = [*work("r", 1, 2, last="alive"), *work("r", 20, end, last="alive", name="r.1")[2:]]
     lines = told(*slept, *work("r", 15, 25, attempt=2))
     assert len(judge.two_at_once(stretches(lines, doze=DOZE))) == 1
 
@@ -72,6 +72,13 @@ def test_a_short_silence_counts_as_live() -> None:
     busy = ["1.0 asks r 1 a", "1.0 start r 1 a", "9.0 failed r 1 a"]
     lines = told(*busy, *work("r", 4, 5, attempt=2))
     assert len(judge.two_at_once(stretches(lines, doze=DOZE))) == 1
+
+
+def test_waiting_to_be_told_that_it_is_over_is_no_work() -> None:
+    lines = told(
+        "1.0 asks r 1 a", "1.0 start r 1 a", "2.0 asks r 1 a", "5.0 stopped r 1 a", *work("r", 4, 6, attempt=2)
+    )
+    assert judge.two_at_once(stretches(lines, doze=DOZE)) == []
 
 
 def test_a_limit_that_is_exceeded_is_found() -> None:

@@ -1,7 +1,8 @@
 """What the witness saw, as stretches of work.
 
-**Live.** An execution is live from its ``start`` line to its last line; it writes one at each step of 50 ms, so a
-killed process was live until at most one step after its last line. A process that is stopped (SIGSTOP) does nothing
+**Live.** An execution is live from its ``start`` line to the last line of its work; it writes one at each step of
+50 ms, so a killed process was live until at most one step after its last line. Waiting for an answer of the database
+whether it is current, and being told no (``stopped``), is no work. A process that is stopped (SIGSTOP) does nothing
 and is not live: a silence as long as a lease can expire in (``doze``: the lease less two heartbeats) ends the stretch,
 and a new one begins when it wakes up. A shorter silence is a busy machine: then it counts as live throughout.
 
@@ -25,6 +26,7 @@ from itertools import pairwise
 
 # The keeper looks each second; the rest is a step of work on a busy machine.
 WAKING_SECONDS = 1.5
+_NO_WORK = ("stopped", "reap")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,8 @@ def stretches(lines: Iterable[Line], *, doze: float) -> list[Stretch]:
 def _of_execution(lines: Sequence[Line], doze: float) -> list[Stretch]:
     asked, start = [next(line for line in lines if line.kind == kind) for kind in ("asks", "start")]
     pieces, woken = [[start]], [start.at - asked.at > doze]
-    for before, line in pairwise(line for line in lines if line.at >= start.at):
+    worked = [line for line in lines if line.at >= start.at and line.kind not in _NO_WORK]
+    for before, line in pairwise(worked):
         if line.at - before.at > doze:
             pieces.append([])
             woken.append(True)
