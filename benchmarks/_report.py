@@ -27,12 +27,15 @@ class Figure:
         return round(self.ours / self.peer_value, 3) if self.peer_value else None
 
 
-def report(name: str, figures: list[Figure]) -> None:
-    """Print the table, the missed goals first, and write the JSON."""
+def report(name: str, figures: list[Figure], *, write: bool = True) -> None:
+    """Print the table, the missed goals first, and write the JSON, unless it was tried with other sizes."""
     figures = sorted(figures, key=lambda figure: figure.met)
     for figure in figures:
         beside = f"  {figure.peer} {figure.peer_value:.2f}, ratio {figure.ratio}" if figure.peer else ""
         print(f"{'met   ' if figure.met else 'MISSED'}  {figure.name}: {figure.ours:.2f}{beside}  (goal {figure.goal})")
+    if not write:
+        print("Tried with other sizes or rounds: nothing was written.")
+        return
     RESULTS.mkdir(exist_ok=True)
     rows = [vars(figure) | {"ratio": figure.ratio} for figure in figures]
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}

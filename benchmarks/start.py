@@ -6,14 +6,13 @@ Both are measured from the call in this process to the first line of work in the
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from _latency import percentile, sample
+from _memory import tree
 from _report import Figure, report
 
 ROUNDS, SAMPLES = 3, 100
@@ -63,28 +62,16 @@ def latency(folder: Path) -> list[Figure]:
     ours: list[float] = []
     bare: list[float] = []
     for _ in range(ROUNDS):
-        ours += sample(lambda: run_now(schedule=schedule, actor=actor), ours_trace, lines=2)
-        bare += sample(lambda: noop.apply_async([str(bare_trace)], queue="scans"), bare_trace, lines=1)
+        ours += sample(lambda: run_now(schedule=schedule, actor=actor), ours_trace, count=SAMPLES, lines=2)
+        bare += sample(lambda: noop.apply_async([str(bare_trace)], queue="scans"), bare_trace, count=SAMPLES)
     return [
-        Figure(f"run now to start, {label}, ms", at(ours), "bare Celery no-op", at(bare), goal=f"<= {GOAL_RATIO} x peer",
-               met=at(ours) <= GOAL_RATIO * at(bare))
-        for label, at in (("p50", statistics.median), ("p99", lambda values: statistics.quantiles(values, n=100)[98]))
-    ]  # fmt: skip
+        beside(f"run now to start, p{percent}, ms", percentile(ours, percent), percentile(bare, percent))
+        for percent in (50, 99)
+    ]
 
 
-def sample(ask: Callable[[], object], trace: Path, *, lines: int) -> list[float]:
-    """Milliseconds from asking to the first line that the work wrote, on an idle worker each time."""
-    taken = []
-    for number in range(SAMPLES + 5):
-        trace.unlink(missing_ok=True)
-        asked = time.time()
-        ask()
-        while not trace.exists() or trace.read_text().count("\n") < lines:
-            time.sleep(0.001)
-        if number >= 5:  # the first ones open connections
-            taken.append((float(trace.read_text().split()[0]) - asked) * 1000)
-        time.sleep(0.02)
-    return taken
+def beside(name: str, ours: float, bare: float) -> Figure:
+    return Figure(name, ours, "bare Celery no-op", bare, f"<= {GOAL_RATIO} x peer", met=ours <= GOAL_RATIO * bare)
 
 
 def pids(processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, int]:
@@ -93,23 +80,12 @@ def pids(processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, int]:
 
 def memory(roots: dict[str, int]) -> Figure:
     """Proportional set size of web, beat, worker (with its children) and Redis: shared pages count once."""
-    total = sum(pss(pid) for root in roots.values() for pid in [root, *children(root)])
-    for name, pid in roots.items():
-        print(f"  {name}: {sum(pss(each) for each in [pid, *children(pid)]):.0f} MB")
+    taken = {name: tree(pid) for name, pid in roots.items()}
+    total = sum(taken.values())
+    for name, megabytes in taken.items():
+        print(f"  {name}: {megabytes:.0f} MB")
     name = f"memory of web + beat + worker ({SLOTS} slots) + Redis, idle after {ROUNDS * SAMPLES} runs, MB"
     return Figure(name, total, "", 0, goal=f"<= {GOAL_MEMORY_MB}", met=total <= GOAL_MEMORY_MB)
-
-
-def pss(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def children(pid: int) -> list[int]:
-    found = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return found + [each for child in found for each in children(child)]
 
 
 if __name__ == "__main__":

@@ -141,10 +141,8 @@ def running_s3(folder: Path, *, bucket: str = "backups") -> Iterator[Server]:
 def running_postgres(
     folder: Path, *, binaries: Path | None = None, port: int = 0, durable: bool = False
 ) -> Iterator[Server]:
-    """A PostgreSQL with durability off: it is faster, and no test pulls the machine's plug.
-
-    ``durable``: what was committed outlives a kill of the server all the same. Started in the same folder again, it
-    has its data.
+    """A PostgreSQL with durability off: it is faster, and no test pulls the machine's plug. A benchmark wants it on,
+    and so does whoever kills the server: started in the same folder again, it has what was committed.
     """
     user = _postgres_user()
     binaries = binaries or _postgres_binaries(folder)
@@ -160,11 +158,8 @@ def running_postgres(
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": "",
-        "fsync": "off",
-        "synchronous_commit": "on" if durable else "off",
-        "full_page_writes": "off",
         "max_connections": "100",
-    }
+    } | dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "on" if durable else "off")
     flags = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
     argv = [str(binaries / "postgres"), "-D", str(data), *flags]
     ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
