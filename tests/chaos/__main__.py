@@ -5,6 +5,7 @@ Each database is a process of its own: Django is set up once.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -17,6 +18,8 @@ def main() -> int:
         return max(_in_a_process_of_its_own(found, database) for database in found.databases)
     from tests.chaos.machine import run
 
+    # What it started is ended however it ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     options = found.of(found.databases[0])
     verdict = run(options)
     sys.stdout.write(f"\nChaos on {options.database}, seed {options.seed}\n{verdict.table()}\n")

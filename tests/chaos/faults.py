@@ -64,7 +64,7 @@ def thrown(options: Options, dice: random.Random) -> list[Fault]:
 def _throw(name: str, kind: Kind, options: Options, dice: random.Random) -> Fault:
     return Fault(
         kind=name,
-        pause=dice.uniform(0.5, 4.0),
+        pause=dice.uniform(0.4, 3.2),
         part=dice.choice(kind.parts),
         seconds=dice.uniform(*kind.seconds) + (options.lease if kind.past_lease else 0.0),
         mode=dice.choice(_CUTS),

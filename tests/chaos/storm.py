@@ -19,7 +19,7 @@ from tests.chaos.plant import Plant
 _STEP = 0.1
 _LOOK_SECONDS = 0.5
 # A calm after so many faults: everything is healed, and all that was hit has to go on.
-CALM_EVERY = {True: 6, False: 25}
+CALM_EVERY = {True: 6, False: 50}
 _SAYS_EVERY = 10
 
 
@@ -78,17 +78,17 @@ class Storm:
             time.sleep(_STEP)
         self.plant.heal()
         healed, clock = time.monotonic(), time.time()
-        out, started = patiently(_out_now), False
+        out, started, last = patiently(_out_now), False, [""]
         while (out or not started) and time.monotonic() - healed < 2 * self.options.recovery_limit:
             self.turn()
             time.sleep(_STEP)
             seen = self._seen_lately()
             started = started or any(line.kind == "start" and line.at > clock for line in seen)
             busy = {line.run for line in seen if line.at > time.time() - 1}
-            still = patiently(_out_now)
+            still, last = patiently(_out_now), sorted(out)
             out = {run: attempt for run, attempt in out.items() if still.get(run) == attempt and run not in busy}
         self.recoveries.append(time.monotonic() - healed)
-        self._say(f"calm: all went on after {self.recoveries[-1]:.1f} s")
+        self._say(f"calm: all went on after {self.recoveries[-1]:.1f} s; last came {', '.join(last[:3]) or 'a start'}")
 
     def _seen_lately(self) -> list[timeline.Line]:
         """The last lines of the witness."""
