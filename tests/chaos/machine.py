@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.chaos import evidence, timeline, verdict, world
@@ -97,6 +97,7 @@ class _Course:
 
         self.plant.heal()
         patiently(_disable_all)
+        patiently(_cancel_long)
         until = time.monotonic() + self.options.settle_limit
         while (left := patiently(lambda: Run.objects.active().count())) and time.monotonic() < until:
             storm.turn()
@@ -135,3 +136,15 @@ def _disable_all() -> None:
 
     for schedule in Schedule.objects.filter(enabled=True):
         schedule_disable(schedule=schedule, actor=Actor.command("chaos"), reason="the storm is over")
+
+
+def _cancel_long() -> None:
+    """What was asked for and works for longer than a lease would keep the end waiting for many minutes."""
+    from fleet.actors import Actor
+    from fleet.errors import Conflict
+    from schedules.models import Run
+    from schedules.services.runs import run_cancel
+
+    for run in Run.objects.active().filter(schedule_name="g-long"):
+        with suppress(Conflict):
+            run_cancel(run=run, actor=Actor.command("chaos"))
