@@ -1,7 +1,8 @@
 """The keeper of a worker process: it renews leases, sees cancel flags and deadlines, and writes logs.
 
 One heartbeat thread a process, whatever the pool; logs go by a second one, so that a slow write never delays a
-heartbeat. Celery's time limits and ``revoke(terminate)`` are not used: the thread pool ignores them, and on
+heartbeat; and a third ends what has lost its lease, without the database, since a heartbeat may hang in a query that
+is never answered. Celery's time limits and ``revoke(terminate)`` are not used: the thread pool ignores them, and on
 prefork they can kill the child's next task.
 """
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
 FLUSH_SECONDS = 0.25
+LEASE_SECONDS = 0.25
 
 
 class Keeper:
@@ -37,6 +39,7 @@ class Keeper:
         self._beat_due = 0.0
         self._start("lease-keeper", self._watch, WATCH_SECONDS)
         self._start("log-writer", self._flush, FLUSH_SECONDS)
+        self._start("lease-watch", self._end_unrenewed, LEASE_SECONDS)
 
     @contextmanager
     def attending(self, attempt: Attempt) -> Iterator[None]:
@@ -70,13 +73,17 @@ class Keeper:
             except Exception:
                 logger.exception("the keeper goes on")
 
-    def _watch(self, attempts: list[Attempt]) -> None:
-        # Judged first and without the database: a worker that can't renew for one lease must stop its work.
+    def _end_unrenewed(self, attempts: list[Attempt]) -> None:
+        """End what could not be renewed for a lease. One heartbeat sooner: when the rescue, which waits a whole lease,
+        gives the run to another worker, this one has stopped."""
+        longest = settings.WATCHBILL.lease_seconds - settings.WATCHBILL.heartbeat_seconds
         for attempt in attempts:
-            if time.monotonic() - attempt.renewed > settings.WATCHBILL.lease_seconds:
+            if time.monotonic() - attempt.renewed > longest:
                 attempt.stop("lease_lost")
             elif draining.is_over():
                 attempt.stop("drained")
+
+    def _watch(self, attempts: list[Attempt]) -> None:
         if time.monotonic() >= self._beat_due:
             self._renew(attempts)
             self._beat_due = time.monotonic() + settings.WATCHBILL.heartbeat_seconds
