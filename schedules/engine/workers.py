@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
-from celery.worker import state
 from django.db import DatabaseError, InterfaceError, connection
 
 from schedules.engine import draining
@@ -77,7 +76,7 @@ class Reporter:
             "queues": [] if drains else self.queues,
             "slots": self.slots,
             "seen_at": now,
-            "at_work": len(state.active_requests),
+            "at_work": _at_work(),
         }
         if first:
             values["started_at"] = now
@@ -93,6 +92,12 @@ class Reporter:
         except (DatabaseError, InterfaceError):
             logger.warning("the worker can't sign off; it is forgotten in a day")
         connection.close()
+
+
+def _at_work() -> int:
+    from celery.worker import state  # noqa: PLC0415 - only a worker needs what this loads
+
+    return len(state.active_requests)
 
 
 _reporters: list[Reporter] = []
