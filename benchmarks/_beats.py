@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
-from _consumer import QUEUE, consuming, end, finish, taken
+from _consumer import QUEUE, consuming, finish, taken
 from _memory import tree
 from _place import Grounds, place
-from _world import make_due, populate
+from _world import end, make_due, populate
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -200,9 +200,10 @@ class World:
         with consuming() as seen:
             while len(seen) < wanted and time.time() < first + 2 * seconds + 60:
                 time.sleep(0.2)
-        fires = dict(Run.objects.filter(pk__in=seen).values_list("pk", "fire_at"))
+        rows = Run.objects.filter(pk__in=seen).values_list("pk", "fire_at")
+        fires = {key: fire.timestamp() for key, fire in rows if fire}
         assert len(seen) >= wanted, f"{wanted - len(seen)} were not published"
-        return [(moment - fires[key].timestamp()) * 1000 for key, moment in seen.items()]
+        return [(moment - fires[key]) * 1000 for key, moment in seen.items()]
 
     def close(self) -> None:
         if self.scheduler:
