@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ACTIVE = ("queued", "running")
 # A run holds its slots while it runs, while it is admitted, and after its worker was lost until the next attempt
 # has reaped what that worker left outside.
-HOLDS_SLOTS = Q(status="running") | (Q(status="queued") & (~Q(admission_token="") | ~Q(handle={})))
+HOLDS_SLOTS = Q(status__in=ACTIVE) & (Q(status="running") | ~Q(admission_token="") | ~Q(handle={}))
 
 # It needs its agent for itself.
 ALONE = Q(hold__in=["exclusive", "recovery"])

@@ -15,3 +15,8 @@ def database_now() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         moment: datetime = cursor.fetchone()[0]
     return moment.astimezone(UTC)
+
+
+def statement_now() -> datetime | None:
+    """For statements that can read the database's clock themselves, and spare a round trip: None on PostgreSQL."""
+    return None if connection.vendor == "postgresql" else database_now()

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from schedules.engine import admission, lifecycle, pausing, slots
 from schedules.engine.attempt import Attempt
-from schedules.engine.clock import database_now
+from schedules.engine.clock import database_now, statement_now
 from schedules.engine.keeper import keeper
 from schedules.engine.lifecycle import Outcome
 from schedules.engine.redaction import Redactor
@@ -67,7 +67,7 @@ def _claim(run_id: int, attempt: int, token: str) -> Run | None:
     """Claim, on a new connection when the kept one is dead: connections outlive tasks here (CELERY_DB_REUSE_MAX)."""
 
     def claim() -> Run | None:
-        now = database_now()
+        now = statement_now()
         return lifecycle.run_claim(run_id=run_id, attempt=attempt, token=token, worker=worker_name(), now=now)
 
     try:
@@ -93,15 +93,14 @@ def _masked(work: Attempt, outcome: Outcome | Unreaped) -> Outcome | Unreaped:
 
 
 def _record(run: Run, outcome: Outcome | Unreaped) -> bool:
-    now = database_now()
     if isinstance(outcome, Unreaped):
-        return lifecycle.run_not_reaped(run, cause=outcome.cause, outcome=outcome.of, now=now)
+        return lifecycle.run_not_reaped(run, cause=outcome.cause, outcome=outcome.of, now=database_now())
     try:
         try:
-            return lifecycle.run_finish(run, outcome, now=now) is not None
+            return lifecycle.run_finish(run, outcome, now=statement_now()) is not None
         except IntegrityError:
             # A job that was to follow was deleted meanwhile; the second look does not find it any more.
-            return lifecycle.run_finish(run, outcome, now=now) is not None
+            return lifecycle.run_finish(run, outcome, now=statement_now()) is not None
     except (OperationalError, InterfaceError):
         raise
     except DatabaseError as error:
@@ -248,9 +247,6 @@ def _pause_if_failing(run: Run, outcome: Outcome) -> None:
 def _let_next_in(run: Run, attempt: int) -> None:
     """After the commit: free the slots, then look for waiters. What fails here, the sweep of the beat does."""
     try:
-        slots.release(replace(slots.holder_of(run), attempt=attempt))
-        now = database_now()
-        if Run.objects.waiting(now).exists():
-            admission.admit_waiting(now)
+        admission.let_next_in(replace(slots.holder_of(run), attempt=attempt), run.queue)
     except (slots.RedisError, slots.SlotsNotReady, DatabaseError, InterfaceError) as error:
         logger.warning("the beat admits the next run: %s", error)

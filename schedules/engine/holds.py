@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from django.db import transaction
 from django.db.models import Count, Min, Q
@@ -17,6 +18,23 @@ from schedules.models import Run
 from schedules.querysets import ALONE
 
 logger = logging.getLogger(__name__)
+
+
+class Waiting(Protocol):
+    """What is looked at of a run that waits."""
+
+    @property
+    def job_run_id(self) -> str: ...
+    @property
+    def agent_id(self) -> int | None: ...
+    @property
+    def handle(self) -> object: ...
+    @property
+    def hold(self) -> str: ...
+    @property
+    def grace_seconds(self) -> int: ...
+    @property
+    def next_attempt_at(self) -> datetime: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +58,7 @@ class Bars:
         """What bars a run of this agent that comes now."""
         return self._of_agent.get(agent_id or 0)
 
-    def stop(self, run: Run) -> bool:
+    def stop(self, run: Waiting) -> bool:
         """Whether this run has to let another one go first.
 
         One that still holds its slots, because what a lost attempt left has to be reaped, is never stopped: it would
@@ -51,21 +69,16 @@ class Bars:
             return False
         if bar.recovery:
             return True
-        return run.hold == Run.Hold.SHARED and _due(run) > bar.since
+        return run.hold == Run.Hold.SHARED and run.next_attempt_at > bar.since
 
 
-def _due(run: Run) -> datetime:
-    assert run.next_attempt_at is not None  # noqa: S101 - a queued run has a time (run_queued_has_time)
-    return run.next_attempt_at
-
-
-def make_way(recovery: Run, now: datetime) -> None:
+def make_way(recovery: Waiting, now: datetime) -> None:
     """Free the agent of a recovery that waits, once the grace of those that hold it is over.
 
     What was not claimed yet waits again; what runs is cancelled. Another recovery is left alone: two of them would
     cancel each other for ever.
     """
-    if now < _due(recovery) + timedelta(seconds=recovery.grace_seconds):
+    if now < recovery.next_attempt_at + timedelta(seconds=recovery.grace_seconds):
         return
     holders = Run.objects.holding_slots().filter(agent=recovery.agent_id).exclude(hold=Run.Hold.RECOVERY)
     for holder in holders.filter(cancel_requested_at=None).with_limits():
@@ -73,7 +86,7 @@ def make_way(recovery: Run, now: datetime) -> None:
             _end(holder, recovery, now)
 
 
-def _end(holder: Run, recovery: Run, now: datetime) -> None:
+def _end(holder: Run, recovery: Waiting, now: datetime) -> None:
     cause = f"the recovery {recovery.job_run_id} needs the agent alone"
     if lifecycle.run_withdraw(holder, cause=cause, now=now):
         slots.release_after_commit([holder])

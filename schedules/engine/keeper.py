@@ -17,8 +17,8 @@ from functools import cache
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models import F
 
+from schedules.engine import lifecycle
 from schedules.engine.attempt import Attempt
 from schedules.engine.clock import database_now
 from schedules.models import Run
@@ -83,10 +83,7 @@ class Keeper:
 
     def _renew(self, attempts: list[Attempt]) -> None:
         asked = time.monotonic()
-        tokens = [attempt.run.claim_token for attempt in attempts]
-        mine = Run.objects.filter(status=Run.Status.RUNNING, claim_token__in=tokens)
-        mine.update(heartbeat_sequence=F("heartbeat_sequence") + 1)
-        held = set(mine.values_list("claim_token", flat=True))
+        held = lifecycle.runs_renew([attempt.run for attempt in attempts])
         for attempt in attempts:
             if attempt.run.claim_token in held:
                 attempt.renewed = asked

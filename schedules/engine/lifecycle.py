@@ -18,6 +18,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from schedules.engine import hotpath
+from schedules.engine.clock import database_now
 from schedules.engine.newruns import following_runs
 from schedules.engine.storable import storable, storable_json
 from schedules.executors.base import Result
@@ -58,19 +60,9 @@ def runs_insert(runs: Sequence[Run], *, cause: str, actor: str = "") -> list[Run
     return fresh
 
 
-@transaction.atomic
-def runs_admit(runs: Sequence[Run], *, now: datetime) -> list[Run]:
-    """queued → admitted, for runs that hold their slots. Sets the token on the rows that won."""
-    won = []
-    for run in runs:
-        token = new_token()
-        if Run.objects.filter(
-            pk=run.pk, status=Status.QUEUED, admission_token="", attempt=run.attempt, next_attempt_at__lte=now
-        ).update(admission_token=token, admitted_at=now):
-            run.admission_token, run.admitted_at = token, now
-            won.append(run)
-    _append(won, kind="admitted", cause="a slot is free", at=now)
-    return won
+def runs_admit(runs: Sequence[hotpath.Admissible], *, now: datetime) -> dict[int, str]:
+    """queued → admitted, for runs that hold their slots. Returns the tokens of those that won by primary key."""
+    return hotpath.admit(runs, [new_token() for _ in runs], now) if runs else {}
 
 
 @transaction.atomic
@@ -95,29 +87,20 @@ def run_skip(run: Run, *, cause: str, now: datetime) -> bool:
     return bool(changed)
 
 
-@transaction.atomic
-def run_claim(*, run_id: int, attempt: int, token: str, worker: str, now: datetime) -> Run | None:
-    """admitted → running. Matches run, attempt and token; None means: drop the message."""
-    rows = Run.objects.filter(pk=run_id, status=Status.QUEUED, attempt=attempt, admission_token=token)
-    run = rows.with_limits().first() if token else None
-    if run is None:
-        return None
-    changes: dict[str, Any] = {
-        "status": Status.RUNNING,
-        "admission_token": "",
-        "admitted_at": None,
-        "claim_token": new_token(),
-        "worker": worker,
-        "started_at": now,
-        "deadline_at": now + timedelta(seconds=run.timeout_seconds),
-        "heartbeat_sequence": run.heartbeat_sequence + 1,
-    }
-    if not rows.update(**changes):
-        return None
-    for name, value in changes.items():
-        setattr(run, name, value)
-    _append([run], kind="started", cause=f"by {worker}", at=now)
-    return run
+def run_claim(*, run_id: int, attempt: int, token: str, worker: str, now: datetime | None) -> Run | None:
+    """admitted → running. Matches run, attempt and token; None means: drop the message.
+
+    Without ``now`` PostgreSQL's own clock is read in the same statement (``clock.statement_now``).
+    """
+    wanted = hotpath.Claim(
+        run_id=run_id, attempt=attempt, admission_token=token, claim_token=new_token(), worker=worker
+    )
+    return hotpath.claim(wanted, now)
+
+
+def runs_renew(runs: Sequence[Run]) -> set[str]:
+    """A sign of life of claimed runs. Returns the claim tokens that are still valid."""
+    return hotpath.renew([(run.pk, run.claim_token) for run in runs])
 
 
 @transaction.atomic
@@ -135,12 +118,12 @@ def run_give_back(run: Run, *, cause: str, now: datetime) -> bool:
     return bool(changed)
 
 
-def run_finish(run: Run, outcome: Outcome, *, now: datetime) -> Run | None:
+def run_finish(run: Run, outcome: Outcome, *, now: datetime | None) -> Run | None:
     """running → success, failed, timeout, cancelled; or → queued for the next attempt.
 
     Returns the run as it is now, None when this attempt had lost its claim: then nothing was written.
     """
-    changes = _finished(run, outcome, now)
+    changes = _succeeded(run, outcome, now) or _finished(run, outcome, now or database_now())
     if changes is None:
         return None
     # Only now: a commit that fails leaves the claim, with which the end is recorded once more.
@@ -148,6 +131,16 @@ def run_finish(run: Run, outcome: Outcome, *, now: datetime) -> Run | None:
         setattr(run, name, value)
     run.claim_token = ""
     return run
+
+
+def _succeeded(run: Run, outcome: Outcome, now: datetime | None) -> dict[str, Any] | None:
+    """The common end by the hot path; None when it is not that plain, or the claim was lost."""
+    if outcome.status != "success":
+        return None
+    changes = _end(outcome, now)
+    texts = [changes[name] for name in ("result_summary", "session_id", "message_id")]
+    written = hotpath.succeed(run, texts, changes["result"], storable(_cause(outcome, changes))[:500], now)
+    return changes | written if written else None
 
 
 @transaction.atomic
@@ -304,7 +297,7 @@ def _retry(run: Run, outcome: Outcome, now: datetime) -> dict[str, Any]:
     }
 
 
-def _end(outcome: Outcome, now: datetime) -> dict[str, Any]:
+def _end(outcome: Outcome, now: datetime | None) -> dict[str, Any]:
     result = outcome.result or Result(summary="")
     return {
         "status": outcome.status,

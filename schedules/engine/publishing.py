@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import redis.exceptions
 
@@ -41,12 +42,29 @@ class Message:
     queue: str
 
 
-def message_of(run: Run) -> Message:
-    """The message of an admitted run."""
+class Admitted(Protocol):
+    """What a message is made of: a row, or a candidate of admission."""
+
+    @property
+    def pk(self) -> int: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def schedule_name(self) -> str: ...
+    @property
+    def job_run_id(self) -> str: ...
+    @property
+    def executor(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
+
+
+def message_of(run: Admitted, token: str) -> Message:
+    """The message of a run that was admitted with this token."""
     return Message(
         run=run.pk,
         attempt=run.attempt,
-        token=run.admission_token,
+        token=token,
         schedule=run.schedule_name,
         job_run_id=run.job_run_id,
         executor=run.executor,
@@ -56,7 +74,7 @@ def message_of(run: Run) -> Message:
 
 def publish(runs: Iterable[Run]) -> None:
     """Put one message a run on its queue. Raises :class:`BrokerUnreachable`."""
-    send([message_of(run) for run in runs])
+    send([message_of(run, run.admission_token) for run in runs])
 
 
 def send(messages: Iterable[Message]) -> None:

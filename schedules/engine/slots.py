@@ -10,65 +10,29 @@ has: it holds the ``run_id`` of the Redis process that was written to, and the s
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db import transaction
 from redis.exceptions import NoScriptError, RedisError
 
 from schedules.engine.clock import database_now
 from schedules.engine.connection import client
-from schedules.models import Backfill, EngineLease, Run, Schedule
+from schedules.engine.slots_lua import ACQUIRE, RELEASE, Script
+from schedules.models import EngineLease, Run
 
 if TYPE_CHECKING:
     from redis import Redis
 
-    from fleet.models import Organisation
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "watchbill:"
 EPOCH_KEY = f"{PREFIX}epoch"
+LOOKING_KEY, AGAIN_KEY = f"{PREFIX}looking", f"{PREFIX}look-again"
 SLOTS_PATTERN = f"{PREFIX}slots:*"
-
-# Each run gets a slot in all of its scopes or in none, one after the other, in one call. The slot of the run's former
-# attempt, which a lost one still holds, becomes this one's. KEYS: the epoch, then every scope there is. ARGV, for each
-# run: its two members, how many scopes it joins, for each of them its place in KEYS and its limit, how many scopes
-# have to be empty, and their places. Returns nil on a wrong epoch; else, for each run, 0 or the place of what is full.
-ACQUIRE = """
-local epoch = redis.call('GET', KEYS[1])
-if not epoch or not string.find(redis.call('INFO', 'server'), 'run_id:' .. epoch, 1, true) then return false end
-local answers, at = {}, 1
-while at <= #ARGV do
-  local member, former, joined = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  local scopes, after, full = at + 3, at + 3 + 2 * joined, 0
-  for i = scopes, after - 2, 2 do
-    local key, limit = KEYS[tonumber(ARGV[i])], tonumber(ARGV[i + 1])
-    if limit >= 0 and redis.call('SCARD', key) >= limit
-      and redis.call('SISMEMBER', key, member) + redis.call('SISMEMBER', key, former) == 0 then
-      full = tonumber(ARGV[i])
-      break
-    end
-  end
-  local empty = tonumber(ARGV[after])
-  for i = after + 1, after + empty do
-    if full == 0 and redis.call('EXISTS', KEYS[tonumber(ARGV[i])]) == 1 then full = tonumber(ARGV[i]) end
-  end
-  if full == 0 then
-    for i = scopes, after - 2, 2 do
-      redis.call('SREM', KEYS[tonumber(ARGV[i])], former)
-      redis.call('SADD', KEYS[tonumber(ARGV[i])], member)
-    end
-  end
-  answers[#answers + 1] = full
-  at = after + 1 + empty
-end
-return answers
-"""
-ACQUIRE_SHA = hashlib.sha1(ACQUIRE.encode(), usedforsecurity=False).hexdigest()
 
 
 class SlotsNotReady(Exception):
@@ -91,25 +55,47 @@ class Scope:
         return f"{PREFIX}slots:{self.name}"
 
 
-def scopes_of(run: Run) -> list[Scope]:
+class Limited(Protocol):
+    """A run as far as its limits go: a row, or a candidate of admission."""
+
+    @property
+    def job_run_id(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def hold(self) -> str: ...
+    @property
+    def organisation_id(self) -> int: ...
+    @property
+    def organisation_limit(self) -> int: ...
+    @property
+    def schedule_id(self) -> int | None: ...
+    @property
+    def schedule_limit(self) -> int | None: ...
+    @property
+    def backfill_id(self) -> int | None: ...
+    @property
+    def backfill_limit(self) -> int | None: ...
+    @property
+    def agent_id(self) -> int | None: ...
+    @property
+    def agent_limit(self) -> int | None: ...
+
+
+def scopes_of(run: Limited) -> list[Scope]:
     """The scopes of a run with the limits in force now, those it joins first.
 
-    Reads organisation, schedule, backfill and agent of the run. A recovery passes the limits of organisation and
-    schedule, never the hold of its agent.
+    A recovery passes the limits of organisation and schedule, never the hold of its agent.
     """
     limited = run.hold != Run.Hold.RECOVERY
-    scopes = [_scope("organisation", run.organisation, limited=limited)]
-    if run.backfill is not None:
-        scopes.append(_scope("backfill", run.backfill, limited=limited))
-    elif run.schedule is not None:
-        scopes.append(_scope("schedule", run.schedule, limited=limited))
-    if run.agent is None:
-        return scopes
-    return scopes + agent_scopes(run.agent.pk, run.agent.max_concurrent_runs, alone=run.hold != Run.Hold.SHARED)
-
-
-def _scope(kind: str, of: Organisation | Schedule | Backfill, *, limited: bool) -> Scope:
-    return Scope(name=f"{kind}:{of.pk}", limit=of.max_concurrent_runs if limited else None)
+    scopes = [Scope(name=f"organisation:{run.organisation_id}", limit=run.organisation_limit if limited else None)]
+    if run.backfill_id is not None:
+        scopes.append(Scope(name=f"backfill:{run.backfill_id}", limit=run.backfill_limit if limited else None))
+    elif run.schedule_id is not None:
+        scopes.append(Scope(name=f"schedule:{run.schedule_id}", limit=run.schedule_limit if limited else None))
+    if run.agent_id is not None:
+        scopes += agent_scopes(run.agent_id, run.agent_limit or 1, alone=run.hold != Run.Hold.SHARED)
+    return scopes
 
 
 def agent_scopes(agent_id: int, limit: int, *, alone: bool) -> list[Scope]:
@@ -137,12 +123,12 @@ class Holder:
         return f"{self.key}:{self.attempt - 1}"
 
 
-def holder_of(run: Run) -> Holder:
+def holder_of(run: Limited) -> Holder:
     """A run's present attempt with the limits in force now."""
     return Holder(key=run.job_run_id, attempt=run.attempt, scopes=scopes_of(run))
 
 
-def places_of(run: Run) -> list[tuple[Scope, str]]:
+def places_of(run: Limited) -> list[tuple[Scope, str]]:
     """The scopes in which a run that holds its slots stands, and as what."""
     holder = holder_of(run)
     return [(scope, holder.member) for scope in holder.scopes if scope.joins]
@@ -168,11 +154,7 @@ def acquire_each(holders: Sequence[Holder]) -> list[Scope | None]:
             values += [_place(scopes, scope), "-1" if scope.limit is None else str(scope.limit)]
         values += [str(len(others)), *(_place(scopes, scope) for scope in others)]
     keys = [EPOCH_KEY, *scopes]
-    redis = client()
-    try:
-        answers = redis.evalsha(ACQUIRE_SHA, len(keys), *keys, *values)
-    except NoScriptError:
-        answers = redis.eval(ACQUIRE, len(keys), *keys, *values)
+    answers = _call(ACQUIRE, keys, values)
     if answers is None:
         raise SlotsNotReady
     return [_full(holder, keys, place) for holder, place in zip(holders, answers, strict=True)]
@@ -198,6 +180,35 @@ def release(*holders: Holder) -> None:
             if scope.joins:
                 pipeline.srem(scope.key, holder.member, holder.former)
     pipeline.execute()
+
+
+def release_and_ask(holder: Holder, *, queue: str, enough: int) -> bool:
+    """As :func:`release`; returns whether the caller should look for waiters now.
+
+    No when ``enough`` messages wait in the queue anyway, or another process is looking: that one looks again, see
+    :func:`looked`. The right to look ends by itself after a second.
+    """
+    joined = [scope.key for scope in holder.scopes if scope.joins]
+    keys = [queue, LOOKING_KEY, AGAIN_KEY, *joined]
+    return bool(_call(RELEASE, keys, [holder.member, holder.former, str(enough)]))
+
+
+def looked() -> bool:
+    """The caller has looked for waiters. Returns whether it should once more: somebody released a slot meanwhile."""
+    redis = client()
+    if redis.delete(AGAIN_KEY):
+        return True
+    redis.delete(LOOKING_KEY)
+    # Between those two somebody may have asked: then this process is the one that was counted on.
+    return bool(redis.delete(AGAIN_KEY))
+
+
+def _call(script: Script, keys: Sequence[str], values: Sequence[str]) -> Any:
+    redis = client()
+    try:
+        return redis.evalsha(script.sha, len(keys), *keys, *values)
+    except NoScriptError:
+        return redis.eval(script.text, len(keys), *keys, *values)
 
 
 def release_after_commit(runs: Iterable[Run]) -> None:
@@ -303,11 +314,13 @@ __all__ = (
     "held",
     "holder_of",
     "is_ready",
+    "looked",
     "places_of",
     "put",
     "rebuild",
     "rebuild_if_needed",
     "release",
     "release_after_commit",
+    "release_and_ask",
     "scopes_of",
 )

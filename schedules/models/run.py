@@ -8,7 +8,7 @@ from django.db.models import Q
 from fleet.models import Agent, Organisation
 from schedules.models.backfill import Backfill
 from schedules.models.schedule import Schedule
-from schedules.querysets import RunQuerySet
+from schedules.querysets import HOLDS_SLOTS, RunQuerySet
 
 
 class Run(models.Model):
@@ -42,14 +42,24 @@ class Run(models.Model):
         EXCLUSIVE = "exclusive", "its agent alone"
         RECOVERY = "recovery", "its agent alone, before others"
 
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="runs")
-    schedule = models.ForeignKey(Schedule, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
-    agent = models.ForeignKey(Agent, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
+    # A run changes four times in its life, and each change writes every index of its row anew: each index here has to
+    # serve a query, so the foreign keys bring none of their own.
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="runs", db_index=False)
+    schedule = models.ForeignKey(
+        Schedule, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs", db_index=False
+    )
+    agent = models.ForeignKey(
+        Agent, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs", db_index=False
+    )
     schedule_name = models.CharField(max_length=64, blank=True, help_text="Kept when the schedule is deleted.")
-    job_run_id = models.CharField(max_length=80, unique=True, help_text="The idempotency key handed to every effect.")
+    job_run_id = models.CharField(max_length=80, help_text="The idempotency key handed to every effect.")
     trigger = models.CharField(max_length=16, choices=Trigger.choices)
-    backfill = models.ForeignKey(Backfill, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
-    retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries")
+    backfill = models.ForeignKey(
+        Backfill, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs", db_index=False
+    )
+    retry_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries", db_index=False
+    )
     requested_by = models.CharField(max_length=150, blank=True)
 
     executor = models.CharField(max_length=64)
@@ -102,6 +112,7 @@ class Run(models.Model):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["job_run_id"], name="run_once"),
             models.CheckConstraint(
                 condition=Q(status__in=["queued", "running", "success", "failed", "timeout", "cancelled", "skipped"]),
                 name="run_status_known",
@@ -129,12 +140,23 @@ class Run(models.Model):
             models.Index(fields=["schedule", "-created_at"], name="run_schedule_newest"),
             # serves: the runs of an organisation, newest first
             models.Index(fields=["organisation", "-created_at"], name="run_organisation_newest"),
-            # serves: admission's candidates
+            # serves: the runs of an agent, of a backfill, the retries of a run; and deleting one of those
+            models.Index(fields=["agent", "-created_at"], condition=Q(agent__isnull=False), name="run_agent_newest"),
+            models.Index(fields=["backfill"], condition=Q(backfill__isnull=False), name="run_of_backfill"),
+            models.Index(fields=["retry_of"], condition=Q(retry_of__isnull=False), name="run_retry_of"),
+            # serves: admission's candidates, the oldest and the most urgent
             models.Index(
                 fields=["organisation", "next_attempt_at"],
                 condition=Q(status="queued", admission_token=""),
                 name="run_waiting",
             ),
+            models.Index(
+                fields=["organisation", "-priority", "next_attempt_at"],
+                condition=Q(status="queued", admission_token=""),
+                name="run_waiting_urgent",
+            ),
+            # serves: who holds slots now
+            models.Index(fields=["organisation"], condition=HOLDS_SLOTS, name="run_holding"),
             # serves: the admitted but unclaimed, per queue; and their republishing
             models.Index(
                 fields=["queue", "admitted_at"],
@@ -158,6 +180,22 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return self.job_run_id
+
+    @property
+    def organisation_limit(self) -> int:
+        return self.organisation.max_concurrent_runs
+
+    @property
+    def schedule_limit(self) -> int | None:
+        return self.schedule.max_concurrent_runs if self.schedule else None
+
+    @property
+    def backfill_limit(self) -> int | None:
+        return self.backfill.max_concurrent_runs if self.backfill else None
+
+    @property
+    def agent_limit(self) -> int | None:
+        return self.agent.max_concurrent_runs if self.agent else None
 
     @property
     def is_over(self) -> bool:

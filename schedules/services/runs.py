@@ -142,18 +142,17 @@ def _insert(run: Run, action: str, cause: str, actor: Actor) -> Run:
 
 def _dispatch(run: Run) -> Requested:
     """After the commit: slots, token, message. What fails here stays queued and is the beat's to do."""
-    fresh = Run.objects.with_limits().get(pk=run.pk)
     try:
-        admitted = admission.admit([fresh], database_now())
+        admitted = admission.admit_run(run.pk, database_now())
     except (slots.RedisError, slots.SlotsNotReady) as error:
         logger.warning("run %s stays queued: %s", run.job_run_id, error)
-        return Requested(run=fresh, note=REDIS_AWAY)
+        return Requested(run=run, note=REDIS_AWAY)
     except DatabaseError as error:
         # The run is committed: told as a refusal, it would be asked for a second time.
         logger.warning("run %s stays queued: %s", run.job_run_id, error)
-        return Requested(run=fresh, note=BEAT_STARTS_IT)
+        return Requested(run=run, note=BEAT_STARTS_IT)
     note = "" if admitted else "It waits for a free slot: an earlier run is still active."
-    fresh.refresh_from_db()
+    fresh = Run.objects.with_limits().get(pk=run.pk)
     return Requested(run=fresh, note="" if fresh.status != Run.Status.QUEUED else note)
 
 

@@ -37,10 +37,8 @@ def run(schedule: Schedule) -> Run:
 def started(run: Run) -> Run:
     """The run as a worker holds it."""
     now = timezone.now()
-    [admitted] = lifecycle.runs_admit([run], now=now)
-    claimed = lifecycle.run_claim(
-        run_id=run.pk, attempt=run.attempt, token=admitted.admission_token, worker="w1", now=now
-    )
+    token = lifecycle.runs_admit([run], now=now)[run.pk]
+    claimed = lifecycle.run_claim(run_id=run.pk, attempt=run.attempt, token=token, worker="w1", now=now)
     assert claimed is not None
     return claimed
 
@@ -163,7 +161,7 @@ def test_the_three_waits_are_told_apart(api: APIClient, run: Run) -> None:
     Run.objects.update(next_attempt_at=timezone.now() + timedelta(minutes=1))
     assert wait() == "a time"
     Run.objects.update(next_attempt_at=timezone.now())
-    lifecycle.runs_admit([run], now=timezone.now())
+    run.admission_token = lifecycle.runs_admit([run], now=timezone.now())[run.pk]
     assert wait() == "a worker"
 
 

@@ -58,15 +58,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, str]]:
     """What went to the broker: (run, attempt, token). The broker itself is met in tests/acceptance."""
-    from schedules.engine import admission, rescue
+    from schedules.engine import publishing
 
     sent: list[tuple[int, int, str]] = []
 
-    def publish(runs: Any) -> None:
-        sent.extend((run.pk, run.attempt, run.admission_token) for run in runs)
+    def send(messages: Any) -> None:
+        sent.extend((message.run, message.attempt, message.token) for message in messages)
 
-    monkeypatch.setattr(admission.publishing, "publish", publish)
-    monkeypatch.setattr(rescue.publishing, "publish", publish)
+    monkeypatch.setattr(publishing, "send", send)
     return sent
 
 

@@ -36,7 +36,7 @@ def run_of(schedule: Schedule, trigger: str = "manual") -> Run:
 
 def end(run: Run, status: str) -> None:
     now = database_now()
-    lifecycle.runs_admit([run], now=now)
+    run.admission_token = lifecycle.runs_admit([run], now=now)[run.pk]
     held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=now)
     assert held is not None
     result = Result(summary="done") if status == "success" else None
@@ -90,7 +90,7 @@ def test_a_follower_that_was_deleted_meanwhile_does_not_cost_the_end(
     looks = iter([[stale]])
     monkeypatch.setattr(lifecycle, "following_runs", lambda *args: next(looks, None) or real(*args))
     run = run_of(scan)
-    lifecycle.runs_admit([run], now=database_now())
+    run.admission_token = lifecycle.runs_admit([run], now=database_now())[run.pk]
     held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=database_now())
     assert held is not None
     assert execution._record(held, Outcome(status="success", result=Result(summary="done")))
@@ -104,7 +104,7 @@ def test_a_retry_that_follows_starts_nothing_yet(make_schedule: Make, scan: Sche
     scan.refresh_from_db()
     run = run_of(scan)
     now = database_now()
-    lifecycle.runs_admit([run], now=now)
+    run.admission_token = lifecycle.runs_admit([run], now=now)[run.pk]
     held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=now)
     assert held is not None
     lifecycle.run_finish(held, Outcome(status="failed", retryable=True), now=now)
@@ -185,7 +185,7 @@ def test_failures_before_it_was_resumed_do_not_pause_it_again(make_schedule: Mak
 
 
 def test_the_beat_pauses_what_a_dead_worker_could_not(make_schedule: Make) -> None:
-    flaky = make_schedule("flaky", "* * * * * *", pause_after_failures=1)
+    flaky = make_schedule("flaky", "@yearly", pause_after_failures=1)
     end(run_of(flaky), "failed")
     assert flaky.next_run_at is not None
     late = flaky.next_run_at + timedelta(minutes=5)

@@ -116,8 +116,7 @@ def test_a_run_by_hand_is_barred_as_well(ask: Callable[..., Run]) -> None:
     claimed(working)
     ask("test.alone", since=NOW + SECOND)
     by_hand = ask(since=NOW + 2 * SECOND)
-    fresh = Run.objects.with_limits().get(pk=by_hand.pk)
-    assert admission.admit([fresh], NOW + 2 * SECOND) == []
+    assert not admission.admit_run(by_hand.pk, NOW + 2 * SECOND)
 
 
 def test_what_has_to_be_reaped_is_not_barred_by_the_exclusive_that_waits_for_it(ask: Callable[..., Run]) -> None:

@@ -26,7 +26,7 @@ def run(make_schedule: Make) -> Run:
 
 
 def admit(run: Run) -> Run:
-    assert lifecycle.runs_admit([run], now=database_now()) == [run]
+    run.admission_token = lifecycle.runs_admit([run], now=database_now())[run.pk]
     return run
 
 
@@ -68,7 +68,7 @@ def test_planning_a_key_again_changes_nothing(run: Run, make_schedule: Make) -> 
 def test_a_run_is_admitted_once(run: Run) -> None:
     other = Run.objects.get(pk=run.pk)
     admit(run)
-    assert lifecycle.runs_admit([other], now=database_now()) == []
+    assert lifecycle.runs_admit([other], now=database_now()) == {}
 
 
 @pytest.mark.parametrize(("attempt", "token"), [(1, "wrong"), (2, None), (1, "")])
@@ -91,7 +91,7 @@ def test_a_run_that_succeeded_never_starts_again(run: Run) -> None:
     lifecycle.run_finish(claim(run), Outcome(status="success"), now=database_now())
     now = database_now()
     assert lifecycle.run_claim(run_id=run.pk, attempt=1, token=token, worker="w:2", now=now) is None
-    assert lifecycle.runs_admit([run], now=now) == []
+    assert lifecycle.runs_admit([run], now=now) == {}
     assert not lifecycle.run_cancel(run, cause="late", actor="me", now=now)
 
 
@@ -102,7 +102,7 @@ def test_a_failure_waits_for_its_next_attempt(run: Run) -> None:
     assert (run.status, run.attempt, run.failed_attempts, run.error_code) == ("queued", 2, 1, "boom")
     assert run.next_attempt_at is not None
     assert timedelta(seconds=30) <= run.next_attempt_at - now <= timedelta(seconds=33)
-    assert lifecycle.runs_admit([run], now=now) == [], "it waits until its time"
+    assert lifecycle.runs_admit([run], now=now) == {}, "it waits until its time"
 
 
 def test_retries_come_to_an_end(run: Run) -> None:

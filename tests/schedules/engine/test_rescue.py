@@ -43,7 +43,7 @@ def running(make_schedule: Make) -> Run:
     run = new_run(make_schedule(), database_now())
     run.job_run_id, run.trigger = "m1-rescued", Run.Trigger.MANUAL
     lifecycle.runs_insert([run], cause="test")
-    lifecycle.runs_admit([run], now=database_now())
+    run.admission_token = lifecycle.runs_admit([run], now=database_now())[run.pk]
     claimed = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w:1", now=database_now())
     assert claimed is not None
     return claimed

@@ -12,7 +12,7 @@ import pytest
 import redis as redis_client
 
 from fleet.models import Organisation
-from schedules.engine import admission, lifecycle, slots
+from schedules.engine import admission, candidates, lifecycle, slots
 from schedules.engine.clock import database_now
 from schedules.engine.newruns import new_run
 from schedules.engine.rescue import Rescue
@@ -118,9 +118,9 @@ def test_a_release_that_comes_late_frees_no_slot_of_the_next_attempt(make_schedu
 def test_a_closed_organisation_starts_nothing(organisation: Organisation, make_schedule: Make, published: Sent) -> None:
     make_runs(make_schedule(), 1)
     Organisation.objects.filter(pk=organisation.pk).update(is_active=False)
-    assert admission.admit_waiting(database_now()) == []
+    assert admission.admit_waiting(database_now()) == 0
     Organisation.objects.filter(pk=organisation.pk).update(is_active=True)
-    assert len(admission.admit_waiting(database_now())) == 1
+    assert admission.admit_waiting(database_now()) == 1
 
 
 def test_a_rebuild_writes_what_the_database_holds(
@@ -158,12 +158,14 @@ def test_organisations_take_turns(make_schedule: Make, published: Sent) -> None:
 
 
 def test_priority_goes_first_and_waiting_counts(make_schedule: Make, published: Sent) -> None:
-    (low,) = make_runs(make_schedule("low", priority=1), 1)
-    (high,) = make_runs(make_schedule("high", priority=9), 1)
+    waiting = [make_runs(make_schedule(name, priority=number), 1)[0] for name, number in (("low", 1), ("high", 9))]
+    low, high = (candidates.candidate(run.pk) for run in waiting)
+    assert low
+    assert high
     now = database_now()
-    assert admission.urgency(high, now) > admission.urgency(low, now)
-    low.next_attempt_at = now - timedelta(minutes=30)
-    assert admission.urgency(low, now) > admission.urgency(high, now)
+    assert high.urgency(now) > low.urgency(now)
+    low = low._replace(next_attempt_at=now - timedelta(minutes=30))
+    assert low.urgency(now) > high.urgency(now)
 
 
 def test_the_broker_never_holds_a_backlog(organisation: Organisation, make_schedule: Make, published: Sent) -> None:

@@ -16,6 +16,7 @@ class Clock:
 
     def is_at(self, moment: datetime) -> datetime:
         for name, module in list(sys.modules.items()):
-            if name.startswith("schedules.") and hasattr(module, "database_now"):
-                self._monkeypatch.setattr(module, "database_now", lambda: moment)
+            for clock in ("database_now", "statement_now"):
+                if name.startswith("schedules.") and hasattr(module, clock):
+                    self._monkeypatch.setattr(module, clock, lambda: moment)
         return moment

@@ -93,7 +93,7 @@ def test_asking_twice_makes_up_only_what_is_open(hourly: Schedule) -> None:
     with pytest.raises(Conflict, match="no fire to make up"):
         backfill_start(schedule=hourly, actor=ACTOR, only="all", **span)
     for run in Run.objects.filter(trigger="backfill"):
-        lifecycle.runs_admit([run], now=NOW)
+        run.admission_token = lifecycle.runs_admit([run], now=NOW)[run.pk]
         held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=NOW)
         assert held is not None
         lifecycle.run_finish(held, Outcome(status="success", result=Result(summary="")), now=NOW)

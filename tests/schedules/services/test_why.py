@@ -43,7 +43,7 @@ def said(answer: Answer) -> str:
 def finish(run: Run, status: str = "success") -> None:
     now = run.next_attempt_at
     assert now is not None
-    lifecycle.runs_admit([run], now=now)
+    run.admission_token = lifecycle.runs_admit([run], now=now)[run.pk]
     held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=now)
     assert held is not None
     result = Result(summary="3 files") if status == "success" else None

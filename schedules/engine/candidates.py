@@ -1,0 +1,141 @@
+"""Who waits for slots, in fair order: the read side of admission.
+
+Of the organisations that have a run waiting the one with the fewest slots goes first, so that a flood of one never
+stands before another's single run; inside an organisation priority counts, which grows with waiting. What is at its
+limit already is left out before anything is asked for, so that it can't hide what could start.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from schedules.engine import candidates_sql as sql
+from schedules.engine.statements import fetch, moment_of
+from schedules.models import Run
+
+# Of one organisation in one pass: so many of the oldest, and so many of the most urgent.
+HALF_OF_LANE = 25
+# In one pass. What is left out has more slots than those, or has waited for less long, and comes in the next.
+ORGANISATIONS = 64
+AGEING = timedelta(minutes=1)
+
+
+class Candidate(NamedTuple):
+    """A run as far as admission looks at it, with all that limits it."""
+
+    pk: int
+    job_run_id: str
+    attempt: int
+    priority: int
+    next_attempt_at: datetime
+    start_by: datetime | None
+    queue: str
+    executor: str
+    schedule_name: str
+    hold: str
+    grace_seconds: int
+    #: What a lost attempt left has to be ended first; until then the run keeps its slots.
+    handle: bool
+    organisation_id: int
+    organisation_limit: int
+    schedule_id: int | None
+    schedule_limit: int | None
+    backfill_id: int | None
+    backfill_limit: int | None
+    agent_id: int | None
+    agent_limit: int | None
+
+    @property
+    def is_recovery(self) -> bool:
+        return self.hold == Run.Hold.RECOVERY
+
+    @property
+    def is_alone(self) -> bool:
+        return self.hold != Run.Hold.SHARED
+
+    def urgency(self, now: datetime) -> float:
+        """Priority plus one for each minute of waiting: urgent goes first, patient is not forgotten."""
+        return self.priority + (now - self.next_attempt_at) / AGEING
+
+
+def _candidate(row: Sequence[Any]) -> Candidate:
+    run = Candidate._make(row)
+    start_by = moment_of(run.start_by) if run.start_by else None
+    return run._replace(next_attempt_at=moment_of(run.next_attempt_at), start_by=start_by, handle=bool(run.handle))
+
+
+def candidate(run_id: int) -> Candidate | None:
+    """This run, when it waits."""
+    return next(map(_candidate, fetch(sql.ONE, [run_id])), None)
+
+
+def all_held() -> list[Candidate]:
+    """Every run that holds slots, with its limits."""
+    return [_candidate(row) for row in fetch(sql.ALL_HELD)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """An organisation with runs that wait: its limit, and since when the oldest of them does."""
+
+    organisation_id: int
+    limit: int
+    since: datetime
+
+
+def lanes(now: datetime) -> list[Lane]:
+    """Every open organisation with a run that waits for its slots."""
+    rows = fetch(sql.LANES, [now])
+    return [Lane(organisation_id=pk, limit=limit, since=moment_of(since)) for pk, limit, since in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Who holds slots at one instant, as the database says: by organisation; and how many messages are out, by
+    queue."""
+
+    by_organisation: Counter[int]
+    out: Counter[str]
+
+
+def held() -> Held:
+    by_organisation: Counter[int] = Counter()
+    out: Counter[str] = Counter()
+    for organisation, queue, count, messages in fetch(sql.HELD):
+        by_organisation[organisation] += count
+        out[queue] += messages
+    return Held(by_organisation=by_organisation, out=out)
+
+
+def candidates(waiting: Sequence[Lane], holds: Counter[int], now: datetime) -> list[Candidate]:
+    """Of these lanes the runs that may start, in fair order, a bounded number of each organisation."""
+    found = {run.pk: run for run in _special(now)} if waiting else {}
+    for lane in _turns(waiting, holds):
+        rows = fetch(sql.LANE, [lane.organisation_id, now, HALF_OF_LANE, HALF_OF_LANE])
+        found |= {run.pk: run for run in map(_candidate, rows)}
+    return fair(found.values(), holds, now)
+
+
+def _special(now: datetime) -> list[Candidate]:
+    return [_candidate(row) for row in fetch(sql.SPECIAL, [now, HALF_OF_LANE, now, HALF_OF_LANE])]
+
+
+def _turns(waiting: Sequence[Lane], holds: Counter[int]) -> list[Lane]:
+    """Those with room, the fewest slots first, then the longest waiting."""
+    able = [lane for lane in waiting if holds[lane.organisation_id] < lane.limit]
+    able.sort(key=lambda lane: (holds[lane.organisation_id], lane.since))
+    return able[:ORGANISATIONS]
+
+
+def fair(runs: Iterable[Candidate], holds: Counter[int], now: datetime) -> list[Candidate]:
+    """Recoveries first; then by how many slots the organisation would have with this run, then by urgency."""
+    turns, keyed = Counter(holds), []
+    for run in sorted(runs, key=lambda run: (-run.urgency(now), run.next_attempt_at, run.pk)):
+        turns[run.organisation_id] += 1
+        keyed.append(((not run.is_recovery, turns[run.organisation_id], -run.urgency(now)), run))
+    return [run for _, run in sorted(keyed, key=itemgetter(0))]
