@@ -100,7 +100,8 @@ CELERY_RESULT_EXTENDED = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SEND_SENT_EVENT = False
-CELERY_WORKER_SEND_TASK_EVENTS = True
+# Flower switches them on while it watches; each costs the worker's parent a message to the broker.
+CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # The engine notices lost work itself; Celery's own time limits can kill a child's next task.
 CELERY_TASK_REJECT_ON_WORKER_LOST = False

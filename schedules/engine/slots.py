@@ -19,7 +19,7 @@ from django.db import transaction
 from redis.exceptions import NoScriptError, RedisError
 
 from schedules.engine.clock import database_now
-from schedules.engine.connection import client
+from schedules.engine.connection import call, client
 from schedules.engine.slots_lua import ACQUIRE, RELEASE, Script
 from schedules.models import EngineLease, Run
 
@@ -204,11 +204,10 @@ def looked() -> bool:
 
 
 def _call(script: Script, keys: Sequence[str], values: Sequence[str]) -> Any:
-    redis = client()
     try:
-        return redis.evalsha(script.sha, len(keys), *keys, *values)
+        return call("EVALSHA", script.sha, len(keys), *keys, *values)
     except NoScriptError:
-        return redis.eval(script.text, len(keys), *keys, *values)
+        return call("EVAL", script.text, len(keys), *keys, *values)
 
 
 def release_after_commit(runs: Iterable[Run]) -> None:
