@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
-from _consumer import QUEUE, consuming, end, finish, taken
+from _consumer import QUEUE, consuming, finish, taken
 from _memory import tree
 from _place import Grounds, place
-from _world import make_due, populate
+from _world import end, make_due, populate
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.5
 SLOT_TAKES = 3000
+# How many schedules are made due in a second at least, while the clock waits.
+ROWS_PER_SECOND = 2500
 
 
 class Remote:
@@ -96,10 +98,11 @@ class World:
 
     def prepare(self, count: int) -> float:
         """Let so many be due at once, soon. Returns when."""
-        fire = datetime.fromtimestamp(math.ceil(time.time() + 2), tz=UTC)
+        fire = datetime.fromtimestamp(math.ceil(time.time() + 2 + count / ROWS_PER_SECOND), tz=UTC)
         made = make_due(self._enabled(0, count), fire)
         assert made == count, f"only {made} schedules are enabled"
         self.scheduler.tick()
+        assert time.time() < fire.timestamp(), "they were due before all was ready"
         return fire.timestamp()
 
     def tick_from(self, moment: float, count: int) -> None:
@@ -191,18 +194,19 @@ class World:
         """Milliseconds from each fire to its message on Redis, with so many due every second."""
         from schedules.models import Run
 
-        first = math.ceil(time.time() + 5 + seconds / 10)
+        wanted = per_second * seconds
+        first = math.ceil(time.time() + 5 + wanted / ROWS_PER_SECOND)
         for number in range(seconds):
             fire = datetime.fromtimestamp(first + number, tz=UTC)
             make_due(self._enabled(10 + number * per_second, per_second), fire)
-        assert time.time() < first, "preparing took too long"
-        wanted = per_second * seconds
+        assert time.time() < first, "they were due before all was ready"
         with consuming() as seen:
             while len(seen) < wanted and time.time() < first + 2 * seconds + 60:
                 time.sleep(0.2)
-        fires = dict(Run.objects.filter(pk__in=seen).values_list("pk", "fire_at"))
-        assert len(seen) >= wanted, f"{wanted - len(seen)} were not published"
-        return [(moment - fires[key].timestamp()) * 1000 for key, moment in seen.items()]
+        rows = Run.objects.filter(pk__in=seen).values_list("pk", "fire_at")
+        fires = {key: fire.timestamp() for key, fire in rows if fire}
+        never = [(time.time() - first) * 1000] * (wanted - len(seen))
+        return [(moment - fires[key]) * 1000 for key, moment in seen.items()] + never
 
     def close(self) -> None:
         if self.scheduler:

@@ -9,6 +9,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from _world import end
 
 QUEUE = "scans"
 _AT_ONCE = 1000
@@ -18,7 +21,8 @@ def taken() -> list[int]:
     """The runs whose messages are on the broker, which are taken from it."""
     from schedules.engine.connection import client
 
-    return [_run_of(message) for message in client().rpop(QUEUE, _AT_ONCE) or ()]
+    messages: Any = client().rpop(QUEUE, _AT_ONCE)
+    return [_run_of(message) for message in messages or ()]
 
 
 def _run_of(message: bytes) -> int:
@@ -34,12 +38,6 @@ def finish(keys: list[int]) -> None:
     runs = list(Run.objects.filter(pk__in=keys).with_limits())
     end(Run.objects.filter(pk__in=keys))
     slots.release(*(slots.holder_of(run) for run in runs))
-
-
-def end(runs: object) -> None:
-    from django.utils.timezone import now
-
-    runs.update(status="success", admission_token="", admitted_at=None, finished_at=now())  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
 
-    from schedules.models import Schedule
+    from schedules.models import Run, Schedule
 
 FAR = "0 0 1 1 *"
 
@@ -17,7 +17,7 @@ def clone(template: Model, count: int, **values: str) -> None:
     """So many copies of a row. ``values`` are SQL for the columns that differ; ``i`` counts from 1 in it."""
     from django.db import connection
 
-    columns = [field.column for field in template._meta.concrete_fields if not field.primary_key]
+    columns = [str(field.column) for field in template._meta.concrete_fields if not field.primary_key]
     selected = [values.get(column, f't."{column}"') for column in columns]
     quoted = ", ".join(f'"{column}"' for column in columns)
     sql = f"""
@@ -43,8 +43,8 @@ def populate(*, schedules: int, organisations: int, executor: str = "test.noop",
     template.refresh_from_db()
     clone(template, organisations, slug="'org' || i", name="'Organisation ' || i")
     first = Organisation.objects.order_by("pk").exclude(pk=template.pk).values_list("pk", flat=True)[0]
-    order = {"name": "template", "executor": executor, "expression": FAR, "payload": {}}
-    made = schedule_create(organisation=template, actor=Actor.command("benchmark"), **order)
+    actor = Actor.command("benchmark")
+    made = schedule_create(organisation=template, actor=actor, name="template", executor=executor, expression=FAR)
     clone(made, schedules, organisation_id=f"{first} + i % {organisations}", name="'job' || i", **values)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")  # autovacuum would, within a minute
@@ -60,3 +60,10 @@ def make_due(schedules: QuerySet[Schedule], at: datetime, **changes: Any) -> int
     return schedules.order_by().update(
         expression=expression, planned_through=before, next_run_at=at, version=F("version") + 1, **changes
     )
+
+
+def end(runs: QuerySet[Run], status: str = "success") -> None:
+    """Over, whatever they were: their slots are the caller's to free."""
+    from django.utils.timezone import now
+
+    runs.update(status=status, admission_token="", admitted_at=None, claim_token="", handle={}, finished_at=now())

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from typing import Any
 
 from _beats import Remote
 from _consumer import QUEUE
+from _drain import client
 from _latency import percentile
 from _place import grounds
 from _report import Figure, report
@@ -103,25 +103,19 @@ def _burst(world: Remote, count: int) -> float:
     """Seconds from the moment at which so many are due until the last of their messages is on Redis."""
     moment = world.do("prepare", count)
     ticking = world.start("tick_from", moment, count)
-    taken = _until_published(world, count) - moment
+    taken: float = _until_published(world, count) - moment
     ticking.result()
     return taken
 
 
 def _until_published(world: Remote, count: int) -> float:
-    redis = _client(world.broker)
+    redis = client(world.broker)
     deadline = time.time() + 600
     while redis.llen(QUEUE) < count:
         if time.time() > deadline:
             raise TimeoutError(f"only {redis.llen(QUEUE)} of {count} were published in ten minutes")
         time.sleep(0.002)
     return time.time()
-
-
-def _client(url: str) -> Any:
-    from redis import Redis
-
-    return Redis.from_url(url)
 
 
 def _figures(arguments: argparse.Namespace, measured: Measured) -> list[Figure]:

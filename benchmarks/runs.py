@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from _drain import Ours, Theirs, end, in_turn
+from _drain import Ours, Side, Theirs, end, in_turn
 from _latency import percentile, sample
 from _peers import Peer
 from _place import Place, grounds, in_own_process, place
@@ -45,7 +45,7 @@ def on_postgres(arguments: argparse.Namespace) -> list[Figure]:
     with grounds(postgres=True) as ground, place(ground) as here:
         count = arguments.runs
         schedules = populate(schedules=count, organisations=arguments.organisations)
-        sides = [
+        sides: list[Side] = [
             Theirs(RAW, "raw", Peer(here.folder, broker=here.grounds.broker(1)), count=count, slots=SLOTS),
             Theirs(RESULTS, "results", _with_results(here), count=count, slots=SLOTS),
             Ours(here, schedules, count=count, slots=SLOTS),
@@ -60,7 +60,7 @@ def on_sqlite(arguments: argparse.Namespace) -> list[Figure]:
         count = arguments.sqlite_runs
         schedules = populate(schedules=count, organisations=arguments.organisations)
         peer = Peer(here.folder, broker=here.grounds.broker(1))
-        sides = [
+        sides: list[Side] = [
             Theirs(RAW, "raw", peer, count=count, slots=SQLITE_SLOTS),
             Ours(here, schedules, count=count, slots=SQLITE_SLOTS),
         ]
@@ -117,8 +117,10 @@ def _sampled(here: Place, arguments: argparse.Namespace) -> tuple[list[float], l
 
     traces = here.folder / "ours.trace", here.folder / "raw.trace"
     actor, peer = Actor.command("benchmark"), Celery("asking", broker=here.grounds.broker(1), set_as_current=False)
-    order = {"name": "noop", "executor": "test.noop", "payload": {"trace": str(traces[0])}}
-    schedule = schedule_create(organisation=Organisation.objects.get(), actor=actor, **order)
+    organisation, payload = Organisation.objects.get(), {"trace": str(traces[0])}
+    schedule = schedule_create(
+        organisation=organisation, actor=actor, name="noop", executor="test.noop", payload=payload
+    )
     ours: list[float] = []
     raw: list[float] = []
     for number in range(1, arguments.rounds + 1):
