@@ -178,7 +178,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(fastlane, "BATCH", 4)
     monkeypatch.setattr(fastlane, "BATCHES", 3)
     yield
-    fastlane._second_connection().submit(lambda: connection.close()).result()
+    fastlane._second_connection().submit(lambda: connection.close()).result()  # noqa: PLW0108 - that thread's
 
 
 @pytest.mark.usefixtures("small_batches")
