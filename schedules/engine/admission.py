@@ -40,7 +40,7 @@ def admit_waiting(now: datetime) -> int:
     total = 0
     while waiting := candidates.lanes(now):
         room = _Room(now)
-        found = candidates.candidates(waiting, room.held.by_organisation, now)
+        found = candidates.candidates(waiting, room.held.by_organisation, now, room=max(room.left.values()))
         if any(run.is_alone for run in found):
             room.bars = Bars(now)
         admitted = len(_admit(found, room, now))

@@ -15,11 +15,12 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from schedules.engine import candidates_sql as sql
-from schedules.engine.statements import fetch, moment_of
+from schedules.engine.statements import fetch, is_postgresql, moment_of
 from schedules.models import Run
 
-# Of one organisation in one pass: so many of the oldest, and so many of the most urgent.
-HALF_OF_LANE = 25
+# Of one organisation in one pass: so many of the oldest, and so many of the most urgent. A few sizes, since each is a
+# statement of its own to the database.
+_HALVES = (4, 10, 25)
 # In one pass. What is left out has more slots than those, or has waited for less long, and comes in the next.
 ORGANISATIONS = 64
 AGEING = timedelta(minutes=1)
@@ -112,17 +113,19 @@ def held() -> Held:
     return Held(by_organisation=by_organisation, out=out)
 
 
-def candidates(waiting: Sequence[Lane], holds: Counter[int], now: datetime) -> list[Candidate]:
-    """Of these lanes the runs that may start, in fair order, a bounded number of each organisation."""
-    found = {run.pk: run for run in _special(now)} if waiting else {}
-    for lane in _turns(waiting, holds):
-        rows = fetch(sql.LANE, [lane.organisation_id, now, HALF_OF_LANE, HALF_OF_LANE])
-        found |= {run.pk: run for run in map(_candidate, rows)}
+def candidates(waiting: Sequence[Lane], holds: Counter[int], now: datetime, *, room: int) -> list[Candidate]:
+    """Of these lanes the runs that may start, in fair order. A bounded number of each organisation: somewhat more
+    than the ``room`` that there is for all."""
+    half = f"{next((size for size in _HALVES if size >= room), _HALVES[-1])}"
+    asked = [lane.organisation_id for lane in _turns(waiting, holds)]
+    rows = fetch(sql.SPECIAL.replace("{half}", half), [now, now]) if waiting else []
+    if is_postgresql():
+        rows += fetch(sql.LANES_OF_ALL.replace("{half}", half), [now, asked]) if asked else []
+    else:
+        for organisation in asked:
+            rows += fetch(sql.LANE_OF_ONE.replace("{half}", half), [now, organisation, organisation])
+    found = {run.pk: run for run in map(_candidate, rows)}
     return fair(found.values(), holds, now)
-
-
-def _special(now: datetime) -> list[Candidate]:
-    return [_candidate(row) for row in fetch(sql.SPECIAL, [now, HALF_OF_LANE, now, HALF_OF_LANE])]
 
 
 def _turns(waiting: Sequence[Lane], holds: Counter[int]) -> list[Lane]:

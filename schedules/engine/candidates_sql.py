@@ -31,47 +31,48 @@ FROM schedules_run WHERE {HOLDS} GROUP BY organisation_id, queue
 
 WORKERS = "SELECT queues, slots FROM schedules_workerprocess WHERE seen_at > {moment}"
 
-_COLUMNS = """
+
+def _limit(scope: str, table: str) -> str:
+    return f"(SELECT l.max_concurrent_runs FROM {table} l WHERE l.id = r.{scope})"
+
+
+# Look-ups by key one by one: as joins they became scans of whole tables in plans that are made before any value is
+# known. For the same reason the numbers of rows are written into the texts (``{half}``).
+_COLUMNS = f"""
   r.id, r.job_run_id, r.attempt, r.priority, r.next_attempt_at, r.start_by, r.queue, r.executor, r.schedule_name,
-  r.hold, r.grace_seconds, CASE WHEN r.handle = {nothing} THEN 0 ELSE 1 END,
-  r.organisation_id, o.max_concurrent_runs, r.schedule_id, s.max_concurrent_runs, r.backfill_id,
-  b.max_concurrent_runs, r.agent_id, a.max_concurrent_runs
-"""
-_JOINED = """
-JOIN fleet_organisation o ON o.id = r.organisation_id
-LEFT JOIN schedules_schedule s ON s.id = r.schedule_id
-LEFT JOIN schedules_backfill b ON b.id = r.backfill_id
-LEFT JOIN fleet_agent a ON a.id = r.agent_id
+  r.hold, r.grace_seconds, CASE WHEN r.handle = {{nothing}} THEN 0 ELSE 1 END,
+  r.organisation_id, {_limit("organisation_id", "fleet_organisation")},
+  r.schedule_id, {_limit("schedule_id", "schedules_schedule")},
+  r.backfill_id, {_limit("backfill_id", "schedules_backfill")},
+  r.agent_id, {_limit("agent_id", "fleet_agent")}
 """
 
 # Parameter: the run.
-ONE = f"SELECT {_COLUMNS} FROM schedules_run r {_JOINED} WHERE r.id = %s AND r.{_WAITS.replace('AND ', 'AND r.')}"
-ALL_HELD = f"SELECT {_COLUMNS} FROM (SELECT * FROM schedules_run WHERE {HOLDS}) r {_JOINED}"
+ONE = f"SELECT {_COLUMNS} FROM (SELECT * FROM schedules_run WHERE id = %s AND {_WAITS}) r"
+ALL_HELD = f"SELECT {_COLUMNS} FROM (SELECT * FROM schedules_run WHERE {HOLDS}) r"
 
 # Those that need their agent alone, or hold their slots already, since they have to be reaped: they may be young and
-# behind a flood. Parameters: the moment, how many; and both once more.
+# behind a flood. Parameters: the moment, twice.
 SPECIAL = f"""
-SELECT {_COLUMNS}
-FROM (
-  SELECT id FROM (
-    SELECT id FROM schedules_run
+SELECT {_COLUMNS} FROM (
+  SELECT * FROM (
+    SELECT * FROM schedules_run
     WHERE {_WAITS} AND hold IN ('exclusive', 'recovery') AND next_attempt_at <= {{moment}}
-    ORDER BY next_attempt_at LIMIT %s
+    ORDER BY next_attempt_at LIMIT {{half}}
   ) alone
-  UNION
-  SELECT id FROM (
-    SELECT id FROM schedules_run
-    WHERE {HOLDS} AND {_WAITS} AND next_attempt_at <= {{moment}} ORDER BY next_attempt_at LIMIT %s
+  UNION ALL
+  SELECT * FROM (
+    SELECT * FROM schedules_run
+    WHERE {HOLDS} AND {_WAITS} AND next_attempt_at <= {{moment}} ORDER BY next_attempt_at LIMIT {{half}}
   ) lost
-) special
-JOIN schedules_run r ON r.id = special.id {_JOINED}
-WHERE o.is_active
+) r
+WHERE (SELECT o.is_active FROM fleet_organisation o WHERE o.id = r.organisation_id)
 """
 
 # A scope that is full, or an agent that an exclusive waits for, must not fill the lane with runs that can't start. The
 # limit of a backfill stands in for that of its schedule. ``holds.Bars.stop`` says the same of one run.
 _STARTABLE = f"""
-  {_WAITS} AND organisation_id = (SELECT id FROM asked) AND next_attempt_at <= (SELECT now FROM asked)
+  {_WAITS} AND organisation_id = {{asked}} AND next_attempt_at <= (SELECT now FROM moment)
   AND (schedule_id IS NULL OR backfill_id IS NOT NULL OR schedule_id NOT IN (SELECT id FROM full_schedule))
   AND (backfill_id IS NULL OR backfill_id NOT IN (SELECT id FROM full_backfill))
   AND (agent_id IS NULL OR agent_id NOT IN (SELECT id FROM full_agent))
@@ -82,16 +83,14 @@ _STARTABLE = f"""
 
 def _full(scope: str, table: str) -> str:
     return f"""
-  SELECT s.id FROM held h JOIN {table} s ON s.id = h.{scope} GROUP BY s.id, s.max_concurrent_runs
-  HAVING count(*) >= s.max_concurrent_runs
+  SELECT {scope} AS id FROM held WHERE {scope} IS NOT NULL GROUP BY {scope}
+  HAVING count(*) >= (SELECT l.max_concurrent_runs FROM {table} l WHERE l.id = held.{scope})
 """
 
 
-# One organisation's candidates: half of them the oldest, half the most urgent, so that none starves. Parameters: the
-# organisation, the moment, how many of each half twice.
-LANE = f"""
-WITH asked AS (
-  SELECT CAST(%s AS bigint) AS id, {{moment}} AS now
+_KNOWN = f"""
+WITH moment AS (
+  SELECT {{moment}} AS now
 ), held AS (
   SELECT schedule_id, backfill_id, agent_id FROM schedules_run WHERE {HOLDS}
 ), full_schedule AS ({_full("schedule_id", "schedules_schedule")}
@@ -100,17 +99,25 @@ WITH asked AS (
 ), barring AS (
   SELECT agent_id AS id, min(next_attempt_at) AS since, max(CASE WHEN hold = 'recovery' THEN 1 ELSE 0 END) AS recovery
   FROM schedules_run
-  WHERE {_WAITS} AND hold IN ('exclusive', 'recovery') AND next_attempt_at <= (SELECT now FROM asked)
+  WHERE {_WAITS} AND hold IN ('exclusive', 'recovery') AND next_attempt_at <= (SELECT now FROM moment)
     AND agent_id IS NOT NULL
   GROUP BY agent_id
-), lane AS (
-  SELECT id FROM (
-    SELECT id FROM schedules_run waiter WHERE {_STARTABLE} ORDER BY next_attempt_at LIMIT %s
-  ) oldest
-  UNION
-  SELECT id FROM (
-    SELECT id FROM schedules_run waiter WHERE {_STARTABLE} ORDER BY priority DESC, next_attempt_at LIMIT %s
-  ) urgent
 )
-SELECT {_COLUMNS} FROM lane JOIN schedules_run r ON r.id = lane.id {_JOINED}
 """
+# Half of them the oldest, half the most urgent, so that none starves; some are both.
+_LANE = f"""
+  SELECT * FROM (
+    SELECT * FROM schedules_run waiter WHERE {_STARTABLE} ORDER BY next_attempt_at LIMIT {{half}}
+  ) oldest
+  UNION ALL
+  SELECT * FROM (
+    SELECT * FROM schedules_run waiter WHERE {_STARTABLE} ORDER BY priority DESC, next_attempt_at LIMIT {{half}}
+  ) urgent
+"""
+
+# The candidates of organisations. Parameters: the moment and, on PostgreSQL, all of them; elsewhere one, twice.
+LANES_OF_ALL = f"""
+{_KNOWN} SELECT {_COLUMNS}
+FROM unnest(%s::bigint[]) AS asked (id) CROSS JOIN LATERAL ({_LANE.replace("{asked}", "asked.id")}) r
+"""
+LANE_OF_ONE = f"{_KNOWN} SELECT {_COLUMNS} FROM ({_LANE.replace('{asked}', '%s')}) r"

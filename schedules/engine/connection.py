@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from redis import Redis
@@ -24,3 +25,14 @@ def _client(_pid: int, url: str) -> Redis:
     if not url.startswith("unix:"):
         options["socket_connect_timeout"] = TIMEOUT_SECONDS
     return Redis.from_url(url, **options)
+
+
+def call(*command: str | int) -> Any:
+    """One command in one round trip, without what a ``Redis`` object does around it (a third of the time)."""
+    pool = client().connection_pool
+    connection = pool.get_connection()
+    try:
+        connection.send_command(*command)  # type: ignore[no-untyped-call]
+        return connection.read_response()
+    finally:
+        pool.release(connection)

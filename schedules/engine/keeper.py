@@ -19,9 +19,8 @@ from functools import cache
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from schedules.engine import lifecycle
+from schedules.engine import draining, lifecycle
 from schedules.engine.attempt import Attempt
-from schedules.engine.clock import database_now
 from schedules.models import Run
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ class Keeper:
         self._beat_due = 0.0
         self._start("lease-keeper", self._watch, WATCH_SECONDS)
         self._start("log-writer", self._flush, FLUSH_SECONDS)
-        self._start("lease-watch", self._end_unrenewed, LEASE_SECONDS)
+        self._start("lease-watch", self._end_overdue, LEASE_SECONDS)
 
     @contextmanager
     def attending(self, attempt: Attempt) -> Iterator[None]:
@@ -74,13 +73,15 @@ class Keeper:
             except Exception:
                 logger.exception("the keeper goes on")
 
-    def _end_unrenewed(self, attempts: list[Attempt]) -> None:
-        """End what could not be renewed for a lease. One heartbeat sooner: when the rescue, which waits a whole lease,
-        gives the run to another worker, this one has stopped."""
+    def _end_overdue(self, attempts: list[Attempt]) -> None:
+        """End what could not be renewed for a lease, and what a drain waits for no longer. The lease one heartbeat
+        sooner: when the rescue, which waits a whole one, gives the run to another worker, this one has stopped."""
         longest = settings.WATCHBILL.lease_seconds - settings.WATCHBILL.heartbeat_seconds
         for attempt in attempts:
             if time.monotonic() - attempt.renewed > longest:
                 attempt.stop("lease_lost")
+            elif draining.is_over():
+                attempt.stop("drained")
 
     def _watch(self, attempts: list[Attempt]) -> None:
         if time.monotonic() >= self._beat_due:
@@ -105,11 +106,11 @@ class Keeper:
     def _see_cancels_and_deadlines(self, attempts: list[Attempt]) -> None:
         rows = Run.objects.filter(pk__in=[attempt.run_id for attempt in attempts])
         asked = set(rows.exclude(cancel_requested_at=None).values_list("pk", flat=True))
-        now = database_now()
         for attempt in attempts:
             if attempt.run_id in asked:
                 attempt.stop("cancelled")
-            elif attempt.run.deadline_at and now >= attempt.run.deadline_at:
+            # By elapsed time: a clock that leaps must end nothing.
+            elif time.monotonic() - attempt.began >= attempt.run.timeout_seconds:
                 attempt.stop("timeout")
 
     def _flush(self, attempts: list[Attempt]) -> None:

@@ -19,9 +19,10 @@ from django.db import transaction
 from redis.exceptions import NoScriptError, RedisError
 
 from schedules.engine.clock import database_now
-from schedules.engine.connection import client
+from schedules.engine.connection import call, client
+from schedules.engine.events import engine_event
 from schedules.engine.slots_lua import ACQUIRE, RELEASE, Script
-from schedules.models import EngineLease, Run
+from schedules.models import EngineEvent, EngineLease, Run
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -204,11 +205,10 @@ def looked() -> bool:
 
 
 def _call(script: Script, keys: Sequence[str], values: Sequence[str]) -> Any:
-    redis = client()
     try:
-        return redis.evalsha(script.sha, len(keys), *keys, *values)
+        return call("EVALSHA", script.sha, len(keys), *keys, *values)
     except NoScriptError:
-        return redis.eval(script.text, len(keys), *keys, *values)
+        return call("EVAL", script.text, len(keys), *keys, *values)
 
 
 def release_after_commit(runs: Iterable[Run]) -> None:
@@ -250,7 +250,9 @@ def rebuild() -> bool:
         _lock()
         if is_ready():
             return False
-        _write(client(), Run.objects.holding_slots().with_limits())
+        holding = list(Run.objects.holding_slots().with_limits())
+        _write(client(), holding)
+        engine_event(EngineEvent.Kind.SLOTS_REBUILT, f"of {len(holding)} runs that hold them", at=database_now())
         return True
 
 

@@ -1,32 +1,54 @@
-"""kombu's Redis transport, mended in one place (seen with kombu 5.7).
+"""kombu's Redis transport, mended in three places.
 
-**A broker that goes away.** While a task is at work, kombu closes the channel and wants to put unacknowledged messages
+When the broker goes away while a task is at work, kombu closes the channel and wants to put unacknowledged messages
 back, through a connection that is gone: ``_connparams`` then meets None, the AttributeError counts as
-unrecoverable, and the worker stops taking work until its present run ends. As a connection error it is what it
-is: the worker reconnects, and the sweep of the beat publishes again what was lost.
+unrecoverable, and the worker stops taking work until its present run ends (seen with kombu 5.7). As a connection
+error it is what it is: the worker reconnects, and the sweep of the beat publishes again what was lost.
 
-**A broker that takes nothing.** Out of memory, or turned into a replica, Redis refuses the acknowledgement, and the
-worker would end. It waits and connects anew instead; what it could not acknowledge comes again, with a void token.
+An item of a queue that is no message (not JSON, without properties, not base64) raises out of the worker's loop, and
+ends the worker: "Unrecoverable error". Here it is dropped with one line.
 
-**Garbage on a queue.** Whatever is no message of Celery's raises in the worker's loop and ends it, and the next worker
-that takes such a message. It is dropped with one line in the log.
+A Redis that has no memory left, or became a replica, refuses the acknowledgement, which ended the worker likewise. It
+connects anew instead, until Redis takes it; what it could not acknowledge comes again, with a void token.
 """
 
 from __future__ import annotations
 
-import base64
 import logging
+from queue import Empty
 from typing import Any
 
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import Transport as RedisTransport
+from kombu.transport.virtual import Message as VirtualMessage
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
 logger = logging.getLogger(__name__)
 
+# Ours have some hundred bytes; a housekeeping task's arguments are typed by a person.
+LONGEST_BODY = 1_000_000
+# How much of what was wrong is quoted.
+LONGEST_REASON = 200
+
+
+class Unreadable(ValueError):
+    """What was on the queue is no message."""
+
+
+class Message(VirtualMessage):
+    def __init__(self, payload: Any, channel: Any = None, **kwargs: Any) -> None:
+        try:
+            super().__init__(payload, channel=channel, **kwargs)  # type: ignore[no-untyped-call]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise Unreadable(f"{type(error).__name__}: {error}") from error
+        if len(self.body or "") > LONGEST_BODY:
+            raise Unreadable(f"its body has {len(self.body)} bytes")
+
 
 class Channel(RedisChannel):
+    Message = Message
+
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - kombu's signature
         if self.connection is None or self.connection.client is None:
             raise RedisConnectionError("the connection to the broker is closed")
@@ -36,30 +58,18 @@ class Channel(RedisChannel):
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
-        except ValueError as error:
-            # What comes through as JSON is judged by the transport below.
-            logger.warning("what lay on a queue is no JSON, dropped: %s", error)
-            return True
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            # It was taken off the queue and noted nowhere yet; what handles messages raises none of these.
+            logger.error("what is no message was dropped: %s", told(error))  # noqa: TRY400 - one line, by contract
+            raise Empty from None
 
 
 class Transport(RedisTransport):
     Channel = Channel
     connection_errors = (*RedisTransport.connection_errors, OutOfMemoryError, ReadOnlyError)
 
-    def _deliver(self, message: Any, queue: str) -> None:
-        if _is_message(message):
-            super()._deliver(message, queue)  # type: ignore[no-untyped-call]
-        else:
-            logger.warning("what lay on %s is no message of Celery's, dropped: %.200r", queue, message)
 
-
-def _is_message(message: Any) -> bool:
-    """Whether kombu can take it apart."""
-    try:
-        properties = message["properties"]
-        address = properties["delivery_info"]["routing_key"]
-        if properties.get("body_encoding") == "base64":
-            base64.b64decode(message["body"])
-        return isinstance(properties["delivery_tag"], str) and isinstance(message["headers"], dict) and bool(address)
-    except (TypeError, KeyError, ValueError, AttributeError):
-        return False
+def told(error: BaseException) -> str:
+    """The error on one short line: it may quote what somebody put on the queue."""
+    text = str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:LONGEST_REASON]
