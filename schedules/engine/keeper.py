@@ -39,7 +39,7 @@ class Keeper:
         self._beat_due = 0.0
         self._start("lease-keeper", self._watch, WATCH_SECONDS)
         self._start("log-writer", self._flush, FLUSH_SECONDS)
-        self._start("lease-watch", self._end_unrenewed, LEASE_SECONDS)
+        self._start("lease-watch", self._end_overdue, LEASE_SECONDS)
 
     @contextmanager
     def attending(self, attempt: Attempt) -> Iterator[None]:
@@ -73,9 +73,9 @@ class Keeper:
             except Exception:
                 logger.exception("the keeper goes on")
 
-    def _end_unrenewed(self, attempts: list[Attempt]) -> None:
-        """End what could not be renewed for a lease. One heartbeat sooner: when the rescue, which waits a whole lease,
-        gives the run to another worker, this one has stopped."""
+    def _end_overdue(self, attempts: list[Attempt]) -> None:
+        """End what could not be renewed for a lease, and what a drain waits for no longer. The lease one heartbeat
+        sooner: when the rescue, which waits a whole one, gives the run to another worker, this one has stopped."""
         longest = settings.WATCHBILL.lease_seconds - settings.WATCHBILL.heartbeat_seconds
         for attempt in attempts:
             if time.monotonic() - attempt.renewed > longest:

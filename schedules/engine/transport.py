@@ -1,15 +1,15 @@
-"""kombu's Redis transport, mended in three places (seen with kombu 5.7).
+"""kombu's Redis transport, mended in three places.
 
 When the broker goes away while a task is at work, kombu closes the channel and wants to put unacknowledged messages
 back, through a connection that is gone: ``_connparams`` then meets None, the AttributeError counts as
-unrecoverable, and the worker stops taking work until its present run ends. As a connection
+unrecoverable, and the worker stops taking work until its present run ends (seen with kombu 5.7). As a connection
 error it is what it is: the worker reconnects, and the sweep of the beat publishes again what was lost.
 
 An item of a queue that is no message (not JSON, without properties, not base64) raises out of the worker's loop, and
 ends the worker: "Unrecoverable error". Here it is dropped with one line.
 
-A broker that takes nothing, out of memory or turned into a replica, refuses the acknowledgement, and the worker would
-end. Here it connects anew; what it could not acknowledge comes again, with a void token.
+A Redis that has no memory left, or became a replica, refuses the acknowledgement, which ended the worker likewise. It
+connects anew instead, until Redis takes it; what it could not acknowledge comes again, with a void token.
 """
 
 from __future__ import annotations

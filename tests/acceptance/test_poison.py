@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.acceptance.test_kill import create, runs, trace
+from tests.acceptance.test_kill import create, runs
 from tests.processes import Watch, watching
 
 TOKEN = "0" * 32
@@ -96,21 +95,3 @@ def test_each_poisoned_message_is_dropped_with_one_line(watch: Watch, pool: str)
     assert watch.processes["worker"].poll() is None
     assert max(map(len, log.splitlines())) < 1000, "nothing of what was sent is poured into the log"
     watch.until(lambda: not broker.exists("unacked"))
-
-
-def test_a_redis_without_memory_ends_no_worker(watch: Watch) -> None:
-    """A run ends while Redis takes nothing."""
-    client = redis.Redis.from_url(watch.environment["REDIS_URL"])
-    watch.beat()
-    watch.worker()
-    create(watch, "long", "@manually", seconds=1)
-    create(watch, "next", "@manually")
-    watch.manage("job", "run", "long")
-    watch.until(lambda: [line for line in trace(watch) if line[1] == "start"], every=0.05)
-    client.config_set("maxmemory", "1mb")
-    time.sleep(3)
-    client.config_set("maxmemory", "0")
-    watch.manage("job", "run", "next")
-    watch.until(lambda: runs(watch, "next")[0]["status"] == "success", every=1)
-    assert watch.processes["worker"].poll() is None
-    assert "Unrecoverable" not in watch.log("worker")
