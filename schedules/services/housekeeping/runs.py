@@ -54,12 +54,14 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class _Record:
-    """One record of the ledger: a run or a skip span. ``may_go`` is the verdict on it alone."""
+    """One record of the ledger: a run or a skip span. ``may_go`` is the verdict on it alone, ``fits`` whether it goes
+    in this step."""
 
     first: datetime
     last: datetime
     count: int
     may_go: bool
+    fits: bool
     row: Run | SkipSpan
 
 
@@ -140,13 +142,14 @@ def prune_step(schedule_id: int, terms: Terms) -> Step:
     if schedule is None:
         return Step()
     bounds = _bounds(schedule, terms)
-    records = list(takewhile(lambda record: record.may_go, _oldest(schedule, bounds, terms)))
-    others = _other_runs(schedule, bounds)[: terms.batch]
+    able = list(takewhile(lambda record: record.may_go, _oldest(schedule, bounds, terms)))
+    records = list(takewhile(lambda record: record.fits, able))
+    others = list(_fitting(_other_runs(schedule, bounds)[: terms.batch]))
     _cover(schedule, records)
     SkipSpan.objects.filter(pk__in=[each.row.pk for each in records if isinstance(each.row, SkipSpan)]).delete()
-    runs = [each.row.pk for each in records if isinstance(each.row, Run)] + _within_bytes(others)
+    runs = [each.row.pk for each in records if isinstance(each.row, Run)] + [run.pk for run, fits in others if fits]
     _delete(runs)
-    more = bool(records) or len(runs) >= terms.batch
+    more = len(able) > len(records) or terms.batch in {len(able), len(others)} or not all(fits for _, fits in others)
     return Step(runs=len(runs), fires=sum(each.count for each in records), more=more)
 
 
@@ -174,14 +177,14 @@ def _oldest(schedule: Schedule, bounds: _Bounds, terms: Terms) -> list[_Record]:
 
 def _of_run(run: Run, schedule: Schedule, bounds: _Bounds, fits: bool) -> _Record:  # noqa: FBT001 - of one pair
     fire = run.fire_at or run.created_at
-    may_go = fits and bounds.lets_go(run) and fire <= schedule.planned_through
-    return _Record(first=fire, last=fire, count=1, may_go=may_go, row=run)
+    may_go = bounds.lets_go(run) and fire <= schedule.planned_through
+    return _Record(first=fire, last=fire, count=1, may_go=may_go, fits=fits, row=run)
 
 
 def _of_span(span: SkipSpan, bounds: _Bounds) -> _Record:
     last = span.last_fire_at or span.first_fire_at
     may_go = span.last_fire_at is not None and last < bounds.before
-    return _Record(first=span.first_fire_at, last=last, count=span.count or 0, may_go=may_go, row=span)
+    return _Record(first=span.first_fire_at, last=last, count=span.count or 0, may_go=may_go, fits=True, row=span)
 
 
 def _fitting(runs: QuerySet[Run]) -> Iterator[tuple[Run, bool]]:
@@ -200,10 +203,6 @@ def _other_runs(schedule: Schedule, bounds: _Bounds) -> QuerySet[Run]:
     old = Run.objects.filter(schedule=schedule, created_at__lt=bounds.keep, finished_at__lt=bounds.before)
     loose = old.exclude(trigger=Run.Trigger.SCHEDULE).exclude(status__in=ACTIVE)
     return loose.exclude(pk__in=bounds.protected).order_by("created_at")
-
-
-def _within_bytes(runs: QuerySet[Run]) -> list[int]:
-    return [run.pk for run, fits in _fitting(runs) if fits]
 
 
 def _cover(schedule: Schedule, records: Sequence[_Record]) -> None:
@@ -226,7 +225,8 @@ def _cover(schedule: Schedule, records: Sequence[_Record]) -> None:
 def _prune_orphans(terms: Terms) -> Step:
     """Runs whose schedule was deleted: by age alone."""
     old = Run.objects.filter(schedule=None, created_at__lt=terms.cutoff, finished_at__lt=terms.cutoff)
-    runs = _within_bytes(old.exclude(status__in=ACTIVE).order_by("created_at")[: terms.batch])
+    rows = _fitting(old.exclude(status__in=ACTIVE).order_by("created_at")[: terms.batch])
+    runs = [run.pk for run, fits in rows if fits]
     _delete(runs)
     return Step(runs=len(runs), more=len(runs) > 0)
 
