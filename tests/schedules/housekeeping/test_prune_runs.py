@@ -55,11 +55,11 @@ def test_young_runs_stay_whatever_their_number_up_to_the_most(lived: Lived) -> N
 
 
 def test_each_step_leaves_a_ledger_in_order(lived: Lived) -> None:
-    from schedules.services.housekeeping.runs import prune_step
+    from schedules.services.housekeeping.runs import candidates, prune_step
 
     schedule = lived(50)
     for step in range(1, 5):
-        assert prune_step(schedule.pk, terms()).runs == 10
+        assert len(prune_step(list(candidates(terms(), budget())), terms()).runs) == 10
         assert pruned(schedule).count == 10 * step
         check(schedule)
 
@@ -171,11 +171,25 @@ def test_a_retry_outlives_the_run_that_it_repeats(lived: Lived) -> None:
 
 
 def test_many_logs_make_a_batch_small(lived: Lived) -> None:
-    from schedules.services.housekeeping.runs import prune_step
+    from schedules.services.housekeeping.runs import candidates, prune_step
 
-    schedule = lived(20)
+    lived(20)
     Run.objects.update(log_bytes=5_000_000)
-    assert prune_step(schedule.pk, terms()).runs == 4
+    step = prune_step(list(candidates(terms(), budget())), terms())
+    assert (len(step.runs), len(step.left)) == (4, 1)
+    assert runs_prune(terms(), budget())["runs"] == 13
+
+
+def test_several_schedules_share_a_batch(lived: Lived) -> None:
+    from schedules.services.housekeeping.runs import candidates, prune_step
+
+    jobs = [lived(5, name) for name in ("one", "two", "three")]
+    found = list(candidates(terms(batch=3), budget()))
+    step = prune_step(found, terms(batch=3))
+    assert (len(step.runs), [each.pk for each in step.left]) == (3, [jobs[1].pk, jobs[2].pk])
+    assert [check(job) for job in jobs] == [5, 5, 5]
+    assert runs_prune(terms(batch=3), budget()) == {"runs": 3, "fires": 3}
+    assert [check(job) for job in jobs] == [5, 5, 5]
 
 
 def test_it_ends_with_its_time(lived: Lived) -> None:
