@@ -74,6 +74,8 @@ def test_each_fault_is_mended_within_half_a_minute(watch: Watch) -> None:
     watch.until(lambda: len([line for line in trace(watch) if line[1] == "start"]) == 3, seconds=2 * LIMIT)
     again = starts(watch, "long")[1] - killed
     published = starts(watch, "unsent")[0] - lost
+    sent = "RunEvent.objects.filter(run__schedule_name='unsent', kind='published_again').exists()"
+    assert shell(watch, f"from schedules.models import *; print({sent})") == "True", "its message was lost indeed"
     assert again < LIMIT, f"the run of a killed worker was at work again after {again:.1f} s"
     assert published < LIMIT, f"the run whose message was lost was at work after {published:.1f} s"
 
