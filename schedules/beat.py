@@ -8,6 +8,7 @@ expires. A tick plans first, then admits, then rescues, then fires housekeeping;
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ T = TypeVar("T")
 # How long planning may go on in one tick before admission gets its turn.
 PLANNING_SECONDS = 1.0
 RESCUE_SECONDS = 1.0
+FAREWELL_SECONDS = 2.0
 
 
 class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
@@ -66,12 +68,25 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
         return 0 if busy else max(0.0, min(limit if wait is None else float(wait), limit))
 
     def close(self) -> None:
-        """A beat that ends in order lets the stand-by take over at once."""
+        """A beat that ends in order lets the stand-by take over at once.
+
+        Celery calls this in the handler of a signal, maybe in the middle of a statement: on that connection it would
+        wait for itself, for ever. So it is done on a connection of its own, and not waited for for long.
+        """
+        farewell = threading.Thread(target=self._say_farewell, name="beat-farewell", daemon=True)
+        farewell.start()
+        farewell.join(timeout=FAREWELL_SECONDS)
+        if farewell.is_alive():
+            logger.warning("the lease was not given back in time, it expires")
+
+    def _say_farewell(self) -> None:
         try:
             super().close()
             self._leadership.resign()
         except (OperationalError, InterfaceError) as error:
             logger.warning("the lease was not given back, it expires: %s", error)
+        finally:
+            connection.close()
 
     @property
     def producer(self) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis as redis_client
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from config.celery import app
 from schedules.beat import WatchbillScheduler
 from schedules.engine.clock import database_now
-from schedules.models import Run, Schedule
+from schedules.models import EngineLease, Run, Schedule
 
 NAME = "Forget workers that are gone"
 
@@ -130,3 +131,18 @@ def test_a_tick_outlives_the_database(
 
 def test_beat_does_not_wait_for_a_broker(beats: Callable[[], WatchbillScheduler]) -> None:
     assert beats().producer is None
+
+
+def test_a_signal_in_the_middle_of_a_statement_ends_the_beat(
+    beats: Callable[[], WatchbillScheduler], sent: list[str], redis: redis_client.Redis
+) -> None:
+    """Celery closes the scheduler in the signal's handler, while the main thread holds its connection."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's connection has no lock to hold")
+    beat = beats()
+    beat.tick()
+    begun = time.monotonic()
+    with connection.connection.lock:
+        beat.close()
+    assert time.monotonic() - begun < 2
+    assert EngineLease.objects.get(name="beat").expires_at <= database_now(), "it was given back"
