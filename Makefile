@@ -13,7 +13,7 @@ UV_COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --py
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock
+.PHONY: help run test check chaos bench lock
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -39,6 +39,10 @@ check: $(VENV)/.dev ## Check format, lint, types, floors and migrations
 	$(VENV)/bin/lint-imports
 	DATABASE_URL=sqlite://:memory: $(PY) manage.py check --fail-level WARNING
 	DATABASE_URL=sqlite://:memory: $(PY) manage.py makemigrations --check --dry-run
+
+# Half an hour on each database. A failure prints the seed and the command line that repeats it.
+chaos: $(VENV)/.dev ## Break the watch 300 times on each database (ARGS='--seed 7 --faults 50 --database sqlite')
+	$(PY) -m tests.chaos $(ARGS)
 
 bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))) ## Run every benchmark
 

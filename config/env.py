@@ -55,6 +55,7 @@ class WatchbillSettings:
     unclaimed_seconds: float
     tick_seconds: float
     leader_seconds: float
+    drain_seconds: float
     log_limit_bytes: int
     worker_slots: int
     flower_url: str
@@ -69,7 +70,7 @@ def database() -> dict[str, Any]:
             "(postgres://user:password@127.0.0.1:5432/watchbill) or leave it out for SQLite in the data folder."
         )
     if config["ENGINE"].endswith("sqlite3"):
-        return config | {"OPTIONS": sqlite_options()}
+        return config | {"ENGINE": "config.sqlite3", "OPTIONS": sqlite_options()}
     # Kept connections: Celery's fixup would otherwise open a session for each task (2.3 times the cost).
     # Time-outs, since a connection that went dead silently must not hang a heartbeat for longer than a lease.
     options = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "tcp_user_timeout": 8000}
@@ -115,6 +116,7 @@ def watchbill() -> WatchbillSettings:
         unclaimed_seconds=env.float("UNCLAIMED_SECONDS", default=20.0),
         tick_seconds=env.float("TICK_SECONDS", default=0.5),
         leader_seconds=env.float("LEADER_SECONDS", default=10.0),
+        drain_seconds=env.float("DRAIN_SECONDS", default=45.0),
         log_limit_bytes=env.int("LOG_LIMIT_BYTES", default=5_000_000),
         worker_slots=env.int("WORKER_SLOTS", default=8),
         flower_url=env.str("FLOWER_URL", default=""),

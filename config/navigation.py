@@ -49,6 +49,7 @@ _GROUPS: tuple[tuple[str, tuple[_Entry, ...]], ...] = (
         (
             ("Workers", "dns", "schedules", "workerprocess"),
             ("Engine leases", "lock_clock", "schedules", "enginelease"),
+            ("Engine events", "history_toggle_off", "schedules", "engineevent"),
             ("Periodic tasks", "update", "django_celery_beat", "periodictask"),
             ("Intervals", "timer", "django_celery_beat", "intervalschedule"),
             ("Crontabs", "schedule", "django_celery_beat", "crontabschedule"),

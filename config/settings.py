@@ -97,12 +97,15 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("HTTPS", default=False)
 CELERY_BROKER_URL = environment.broker_url(WATCHBILL.redis_url)
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
+# Ours removes them in small batches; Celery's own would remove them at once.
+CELERY_RESULT_EXPIRES = None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SEND_SENT_EVENT = False
 # Flower switches them on while it watches; each costs the worker's parent a message to the broker.
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONSUMER = "schedules.engine.consumer:Consumer"
 # The engine notices lost work itself; Celery's own time limits can kill a child's next task.
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
@@ -134,6 +137,26 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Housekeeping: installed once into django-celery-beat's tables, then edited in the admin.
 CELERY_BEAT_SCHEDULE = {
     "Forget workers that are gone": {"task": "housekeeping.prune_workers", "schedule": timedelta(hours=1)},
+    "Remove old runs": {
+        "task": "housekeeping.prune_runs",
+        "schedule": timedelta(hours=1),
+        "kwargs": {"days": 90, "keep": 10, "most": 10_000, "minutes": 10},
+    },
+    "Remove old logs": {
+        "task": "housekeeping.prune_logs",
+        "schedule": timedelta(hours=1),
+        "kwargs": {"days": 30, "minutes": 10},
+    },
+    "Remove old results of tasks": {
+        "task": "housekeeping.prune_results",
+        "schedule": timedelta(days=1),
+        "kwargs": {"days": 30, "minutes": 10},
+    },
+    "Remove old engine events": {
+        "task": "housekeeping.prune_engine_events",
+        "schedule": timedelta(days=1),
+        "kwargs": {"days": 90, "most": 10_000, "minutes": 10},
+    },
 }
 
 REST_FRAMEWORK = {

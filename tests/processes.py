@@ -63,11 +63,15 @@ class Watch:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=ROOT,
-                env=self.environment,
+                env=self.environment_of(name),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    def environment_of(self, name: str) -> dict[str, str]:  # noqa: ARG002 - a part may have one of its own
+        """What a process is started with."""
+        return self.environment
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """End a process and its children, at once unless another signal is named."""

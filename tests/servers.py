@@ -138,8 +138,12 @@ def running_s3(folder: Path, *, bucket: str = "backups") -> Iterator[Server]:
 
 
 @contextmanager
-def running_postgres(folder: Path, *, binaries: Path | None = None, durable: bool = False) -> Iterator[Server]:
-    """A PostgreSQL with durability off: it is faster, and no test pulls the machine's plug. A benchmark wants it on."""
+def running_postgres(
+    folder: Path, *, binaries: Path | None = None, port: int = 0, durable: bool = False
+) -> Iterator[Server]:
+    """A PostgreSQL with durability off: it is faster, and no test pulls the machine's plug. A benchmark wants it on,
+    and so does whoever kills the server: started in the same folder again, it has what was committed.
+    """
     user = _postgres_user()
     binaries = binaries or _postgres_binaries(folder)
     data = folder / "data"
@@ -149,7 +153,7 @@ def running_postgres(folder: Path, *, binaries: Path | None = None, durable: boo
     if not (data / "PG_VERSION").exists():
         initdb = ["initdb", "-D", str(data), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C"]
         _finish([str(binaries / initdb[0]), *initdb[1:], "--no-sync"], user, cwd=data)
-    port = ports.any_free()
+    port = port or ports.any_free()
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),

@@ -11,6 +11,8 @@ from config.watch.child import MARKER, Child
 from config.watch.folder import DataFolder
 from config.watch.settings import HOST, Settings
 
+# Who presses Ctrl-C waits: what is not done by then is begun anew with the next start.
+DRAIN_SECONDS = "4"
 QUEUES = "containers,backups,sessions,agents,scans,housekeeping"
 
 
@@ -18,7 +20,7 @@ def environment(data: DataFolder, values: Mapping[str, str]) -> dict[str, str]:
     """What every child gets: the person's environment, the watch's own values, and no proxy for loopback."""
     bypass = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST, "localhost"]))
     own = {MARKER: str(data.path), "WATCHBILL_DATA": str(data.path), "NO_PROXY": bypass, "no_proxy": bypass}
-    return {**os.environ, **values, **own}
+    return {"DRAIN_SECONDS": DRAIN_SECONDS, **os.environ, **values, **own}
 
 
 class Programs:
@@ -48,7 +50,7 @@ class Programs:
     def worker(self) -> Child:
         pool = ("--pool", "prefork", "-c", str(self._settings.worker_slots), "-Q", QUEUES, "-n", "watch@%h")
         quiet = ("--loglevel", "WARNING", "--without-gossip", "--without-mingle")
-        # Warm: finish the running tasks; then cold: leave them to the next start, which retries them.
+        # Warm: finish the running tasks, or hand them back (DRAIN_SECONDS); then cold, and the rescue takes them.
         return self._celery("worker", *pool, *quiet, stops=((SIGTERM, 8.0), (SIGQUIT, 2.0)))
 
     def flower(self, port: int) -> Child:

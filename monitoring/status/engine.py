@@ -14,10 +14,11 @@ from schedules.engine.leader import NAME
 from schedules.engine.publishing import queue_lengths
 from schedules.engine.workers import workers_alive
 from schedules.executors.registry import QUEUES
-from schedules.models import EngineLease, Run, Schedule
+from schedules.models import EngineEvent, EngineLease, Run, Schedule
 
 # Beat renews its lease every few seconds; a schedule planned later than this is late enough to say so.
 LATE = timedelta(seconds=10)
+LATELY = timedelta(days=1)
 
 
 class Database(StatusCheck):
@@ -67,7 +68,8 @@ class Workers(StatusCheck):
         served = {queue for worker in workers for queue in worker.queues}
         unserved = [queue for queue in QUEUES if queue not in served]
         slots = sum(worker.slots for worker in workers)
-        detail = f"{len(workers)} alive, {slots} slots"
+        draining = [worker.name for worker in workers if worker.drains_since]
+        detail = f"{len(workers)} alive, {slots} slots" + (f"; draining: {', '.join(draining)}" if draining else "")
         return self.down(f"{detail}; nobody serves: {', '.join(unserved)}") if unserved else self.up(detail)
 
 
@@ -80,3 +82,16 @@ class Queues(StatusCheck):
         running = Run.objects.filter(status=Run.Status.RUNNING).count()
         busy = ", ".join(f"{name} {count}" for name, count in lengths.items() if count) or "empty"
         return self.up(f"{running} running, {waiting} waiting for a slot; on the broker: {busy}")
+
+
+class Events(StatusCheck):
+    """What happened to the engine lately. It never counts as down: what is wrong now is said by the other parts."""
+
+    part, order = "events", 90
+
+    def look(self) -> Finding:
+        last = EngineEvent.objects.first()
+        if last is None:
+            return self.up("none yet")
+        lately = EngineEvent.objects.filter(at__gt=database_now() - LATELY).count()
+        return self.up(f"{lately} in the last day; the last one {last.at:%Y-%m-%d %H:%M:%S} UTC, {last}")

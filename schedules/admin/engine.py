@@ -9,9 +9,9 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from fleet.admin.base import OperatorOnlyAdmin, ReadOnlyAdmin
-from fleet.admin.marks import link_to, yes_no
+from fleet.admin.marks import badge, link_to, yes_no
 from schedules.admin.words import distance
-from schedules.models import EngineLease, RunEvent, WorkerProcess
+from schedules.models import EngineEvent, EngineLease, RunEvent, WorkerProcess
 
 _SILENT = timedelta(seconds=30)
 
@@ -33,12 +33,14 @@ class RunEventAdmin(ReadOnlyAdmin):
 @admin.register(WorkerProcess)
 class WorkerProcessAdmin(OperatorOnlyAdmin):
     resource = "schedules"
-    list_display = ("name", "state", "seen", "slots", "queue_names", "started_at")
+    list_display = ("name", "state", "seen", "slots", "at_work", "queue_names", "started_at")
     readonly_fields = ("state", "seen", "queue_names")
-    fields = ("name", "state", "seen", "slots", "queue_names", "started_at")
+    fields = ("name", "state", "seen", "slots", "at_work", "queue_names", "started_at", "drains_since")
 
     @admin.display(description="state")
     def state(self, obj: WorkerProcess) -> SafeString:
+        if obj.drains_since:
+            return badge("Drains", tone="busy", shape="logout")
         return yes_no(yes=timezone.now() - obj.seen_at < _SILENT, word="Reports", other="Silent")
 
     @admin.display(description="last seen", ordering="seen_at")
@@ -47,7 +49,23 @@ class WorkerProcessAdmin(OperatorOnlyAdmin):
 
     @admin.display(description="queues")
     def queue_names(self, obj: WorkerProcess) -> str:
-        return ", ".join(obj.queues)
+        return ", ".join(obj.queues) or "none"
+
+
+@admin.register(EngineEvent)
+class EngineEventAdmin(OperatorOnlyAdmin):
+    """What happened to the engine as a whole, newest first; housekeeping removes what is old."""
+
+    resource = "schedules"
+    list_display = ("at", "what", "detail")
+    list_filter = ("kind",)
+    search_fields = ("detail",)
+    ordering = ("-id",)
+    fields = readonly_fields = ("at", "what", "detail")
+
+    @admin.display(description="what happened", ordering="kind")
+    def what(self, obj: EngineEvent) -> str:
+        return obj.get_kind_display()
 
 
 @admin.register(EngineLease)

@@ -30,6 +30,7 @@ _FATES: dict[str, tuple[str, Tone, str]] = {
     SkipSpan.Reason.PAUSED: ("Paused", "quiet", "pause_circle"),
     SkipSpan.Reason.ENDED: ("Ended", "quiet", "stop_circle"),
     SkipSpan.Reason.DAMAGED: ("Unreadable", "failed", "dangerous"),
+    SkipSpan.Reason.PRUNED: ("No longer kept", "quiet", "auto_delete"),
 }
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 

@@ -27,7 +27,7 @@ class Attempt:
         self.organisation = run.organisation.slug
         self.schedule = run.schedule_name
         self.stop_reason = ""
-        self.renewed = time.monotonic()
+        self.began = self.renewed = time.monotonic()
         self._callbacks: list[Callable[[], Any]] = []
         self._lock = threading.Lock()
         self._redact = redact
@@ -82,8 +82,11 @@ class Attempt:
         self._call(callback)
 
     def stop(self, reason: str) -> None:
-        """Ask the work to end: ``cancelled``, ``timeout`` or ``lease_lost``. Callbacks run in their own thread,
-        since ending a container's process may take seconds in which other leases must be renewed."""
+        """Ask the work to end: ``cancelled``, ``timeout``, ``lease_lost`` or ``drained``.
+
+        Callbacks run in their own thread, since ending a container's process may take seconds in which other leases
+        must be renewed.
+        """
         with self._lock:
             if self.stop_reason:
                 return

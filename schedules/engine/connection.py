@@ -32,7 +32,7 @@ def call(*command: str | int) -> Any:
     pool = client().connection_pool
     connection = pool.get_connection()
     try:
-        connection.send_command(*command)
+        connection.send_command(*command)  # type: ignore[no-untyped-call]
         return connection.read_response()
     finally:
         pool.release(connection)

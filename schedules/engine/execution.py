@@ -39,6 +39,13 @@ class Unreaped:
     of: Outcome | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class HandedBack:
+    """Stopped because its worker ends: another one starts it anew."""
+
+
+#: How an attempt came to its end.
+Ended = Outcome | Unreaped | HandedBack
 # A worker that dies again and again on the same run is more likely killed by it than unlucky.
 LOST_LIMIT = 5
 
@@ -59,7 +66,8 @@ def execute(*, run_id: int, attempt: int, token: str) -> None:
     if not recorded:
         logger.warning("run %s: the attempt had lost its claim; what it did is not recorded", run.job_run_id)
     elif not isinstance(outcome, Unreaped):
-        _pause_if_failing(run, outcome)
+        if isinstance(outcome, Outcome):
+            _pause_if_failing(run, outcome)
         _let_next_in(run, attempt)
 
 
@@ -83,16 +91,18 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _masked(work: Attempt, outcome: Outcome | Unreaped) -> Outcome | Unreaped:
+def _masked(work: Attempt, outcome: Ended) -> Ended:
     """An outcome may quote what the work printed: it is masked as the log is."""
-    if isinstance(outcome, Unreaped) or outcome.result is None:
+    if not isinstance(outcome, Outcome) or outcome.result is None:
         return outcome
     summary = work.redact(outcome.result.summary)
     details = mapped_texts(dict(outcome.result.details), work.redact)
     return replace(outcome, result=replace(outcome.result, summary=summary, details=details))
 
 
-def _record(run: Run, outcome: Outcome | Unreaped) -> bool:
+def _record(run: Run, outcome: Ended) -> bool:
+    if isinstance(outcome, HandedBack):
+        return lifecycle.run_hand_back(run, cause="its worker was drained", now=database_now())
     if isinstance(outcome, Unreaped):
         return lifecycle.run_not_reaped(run, cause=outcome.cause, outcome=outcome.of, now=database_now())
     try:
@@ -124,7 +134,7 @@ def _hold_slots(run: Run) -> bool:
     return not cause
 
 
-def _perform(work: Attempt) -> Outcome | Unreaped:
+def _perform(work: Attempt) -> Ended:
     executor = executors().get(work.run.executor)
     if executor is None:
         return _failed("executor_unknown", f"No executor named {work.run.executor!r} is installed here.")
@@ -138,6 +148,9 @@ def _perform(work: Attempt) -> Outcome | Unreaped:
     except Exception as error:  # noqa: BLE001 - whatever an executor raises ends its run, never the worker
         stopped = work.stop_reason or isinstance(error, Stopped)
         outcome = _stopped(work) if stopped else _failure(work, error)
+    if work.stop_reason == "drained" and executor.on_lost == "retry":
+        work.log("Stopped: its worker ends. Another one starts it anew.")
+        return _reap(executor, work, of=None) or HandedBack()
     # Nothing is recorded as ended while what it started outside may go on.
     return _reap(executor, work, of=outcome) or outcome
 
@@ -164,8 +177,8 @@ def _reap(executor: Executor[Any], work: Attempt, *, of: Outcome | None) -> Unre
         logger.warning("run %s: %s", work.job_run_id, cause)
         return Unreaped(cause=cause, of=of)
     if of is None:
-        work.log("What the lost attempt had left running was ended.")
-        lifecycle.run_note(work.run, kind="reaped", cause="the lost attempt's work was ended", now=database_now())
+        work.log("What the attempt had left running was ended.")
+        lifecycle.run_note(work.run, kind="reaped", cause="what the attempt had left was ended", now=database_now())
     return None
 
 
@@ -211,6 +224,10 @@ def _stopped(work: Attempt) -> Outcome:
     if reason == "cancelled":
         work.log("Cancelled.")
         return Outcome(status="cancelled", error_code="cancelled", error_message="Cancelled while it ran.")
+    if reason == "drained":
+        way = f"manage.py job retry {work.job_run_id}"
+        text = f"Its worker ended before it, and this work is not repeated by itself. When that is safe: {way}"
+        return Outcome(status="failed", error_code="drained", error_message=text)
     return Outcome(status="failed", error_code=reason, error_message="The lease was lost.", retryable=True)
 
 

@@ -1,7 +1,8 @@
 """The keeper of a worker process: it renews leases, sees cancel flags and deadlines, and writes logs.
 
 One heartbeat thread a process, whatever the pool; logs go by a second one, so that a slow write never delays a
-heartbeat. Celery's time limits and ``revoke(terminate)`` are not used: the thread pool ignores them, and on
+heartbeat; and a third ends what has lost its lease, without the database, since a heartbeat may hang in a query that
+is never answered. Celery's time limits and ``revoke(terminate)`` are not used: the thread pool ignores them, and on
 prefork they can kill the child's next task.
 """
 
@@ -18,15 +19,15 @@ from functools import cache
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from schedules.engine import lifecycle
+from schedules.engine import draining, lifecycle
 from schedules.engine.attempt import Attempt
-from schedules.engine.clock import database_now
 from schedules.models import Run
 
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
 FLUSH_SECONDS = 0.25
+LEASE_SECONDS = 0.25
 
 
 class Keeper:
@@ -38,6 +39,7 @@ class Keeper:
         self._beat_due = 0.0
         self._start("lease-keeper", self._watch, WATCH_SECONDS)
         self._start("log-writer", self._flush, FLUSH_SECONDS)
+        self._start("lease-watch", self._end_overdue, LEASE_SECONDS)
 
     @contextmanager
     def attending(self, attempt: Attempt) -> Iterator[None]:
@@ -71,11 +73,17 @@ class Keeper:
             except Exception:
                 logger.exception("the keeper goes on")
 
-    def _watch(self, attempts: list[Attempt]) -> None:
-        # Judged first and without the database: a worker that can't renew for one lease must stop its work.
+    def _end_overdue(self, attempts: list[Attempt]) -> None:
+        """End what could not be renewed for a lease, and what a drain waits for no longer. The lease one heartbeat
+        sooner: when the rescue, which waits a whole one, gives the run to another worker, this one has stopped."""
+        longest = settings.WATCHBILL.lease_seconds - settings.WATCHBILL.heartbeat_seconds
         for attempt in attempts:
-            if time.monotonic() - attempt.renewed > settings.WATCHBILL.lease_seconds:
+            if time.monotonic() - attempt.renewed > longest:
                 attempt.stop("lease_lost")
+            elif draining.is_over():
+                attempt.stop("drained")
+
+    def _watch(self, attempts: list[Attempt]) -> None:
         if time.monotonic() >= self._beat_due:
             self._renew(attempts)
             self._beat_due = time.monotonic() + settings.WATCHBILL.heartbeat_seconds
@@ -98,11 +106,11 @@ class Keeper:
     def _see_cancels_and_deadlines(self, attempts: list[Attempt]) -> None:
         rows = Run.objects.filter(pk__in=[attempt.run_id for attempt in attempts])
         asked = set(rows.exclude(cancel_requested_at=None).values_list("pk", flat=True))
-        now = database_now()
         for attempt in attempts:
             if attempt.run_id in asked:
                 attempt.stop("cancelled")
-            elif attempt.run.deadline_at and now >= attempt.run.deadline_at:
+            # By elapsed time: a clock that leaps must end nothing.
+            elif time.monotonic() - attempt.began >= attempt.run.timeout_seconds:
                 attempt.stop("timeout")
 
     def _flush(self, attempts: list[Attempt]) -> None:

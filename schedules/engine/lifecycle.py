@@ -118,6 +118,18 @@ def run_give_back(run: Run, *, cause: str, now: datetime) -> bool:
     return bool(changed)
 
 
+@transaction.atomic
+def run_hand_back(run: Run, *, cause: str, now: datetime) -> bool:
+    """running → queued as the next attempt, its turn kept: its worker ends before it. What it had started is ended.
+
+    Neither a failure nor a loss: it costs no retry.
+    """
+    changed = _claimed(run).update(status=Status.QUEUED, claim_token="", attempt=F("attempt") + 1, handle={})
+    if changed:
+        _append([run], kind="returned", cause=cause, at=now, status=Status.QUEUED)
+    return bool(changed)
+
+
 def run_finish(run: Run, outcome: Outcome, *, now: datetime | None) -> Run | None:
     """running → success, failed, timeout, cancelled; or → queued for the next attempt.
 

@@ -22,8 +22,11 @@ def ready_message(*, task: str, task_id: str, kwargs: dict[str, object], queue: 
     """The bytes of one message, to be pushed onto the list of its queue."""
     body = base64.b64encode(json.dumps([[], kwargs, _EMBED]).encode()).decode()
     quoted_id, quoted_repr = json.dumps(task_id), json.dumps(repr(kwargs))
-    parts = (f'"{body}"', quoted_id, quoted_id, quoted_repr, quoted_id, f'"{uuid.uuid4()}"', "")
-    return "".join(text for pair in zip(_template(task, queue), parts, strict=True) for text in pair).encode()
+    first, second, third, fourth, fifth, sixth, last = _template(task, queue)
+    return (
+        f'{first}"{body}"{second}{quoted_id}{third}{quoted_id}{fourth}{quoted_repr}{fifth}{quoted_id}{sixth}'
+        f'"{uuid.uuid4()}"{last}'
+    ).encode()
 
 
 @cache

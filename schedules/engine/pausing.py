@@ -58,11 +58,11 @@ def is_failing(schedule: Schedule) -> bool:
     limit = schedule.pause_after_failures
     if not limit or not schedule.enabled:
         return False
-    last = _judged(schedule).values_list("status", flat=True)[:limit]
+    last = runs_judged(schedule).values_list("status", flat=True)[:limit]
     return len(last) == limit and Run.Status.SUCCESS not in set(last)
 
 
-def _judged(schedule: Schedule) -> QuerySet[Run]:
+def runs_judged(schedule: Schedule) -> QuerySet[Run]:
     """The runs that came to an end of their own since it was resumed, the latest first."""
     ended = Run.objects.filter(schedule=schedule, status__in=_JUDGED, finished_at__gt=schedule.resumed_at)
     return ended.exclude(trigger=Run.Trigger.BACKFILL).order_by("-created_at")
@@ -86,7 +86,7 @@ def pause_if_failing(schedule_id: int, now: datetime) -> bool:
         if row is None or not is_failing(row):
             return False
         # As of the last failure: a fire that came after it is paused, however late we are.
-        failed_at = _judged(row).values_list("finished_at", flat=True)[0]
+        failed_at = runs_judged(row).values_list("finished_at", flat=True)[0]
         # In the words of whoever reads the list of jobs in the morning.
         reason = f"its last {row.pause_after_failures} runs failed"
         try:

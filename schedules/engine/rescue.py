@@ -9,13 +9,15 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from schedules.engine import lifecycle, publishing, slots
-from schedules.models import Run
+from schedules.engine import candidates, lifecycle, publishing, slots
+from schedules.engine.clock import database_now
+from schedules.engine.events import engine_event
+from schedules.models import EngineEvent, Run
 
 logger = logging.getLogger(__name__)
 
 # A run whose worker still renews its lease but does not end it after its deadline is taken away after so long.
-DEADLINE_GRACE = timedelta(seconds=30)
+DEADLINE_GRACE = timedelta(seconds=20)
 # An unknown slot may be an admission between its two steps; it is dropped when it is still unknown after so long.
 ORPHAN_SECONDS = 5.0
 # A message that nobody claims is published again at least this often.
@@ -47,8 +49,10 @@ class Rescue:
         self._looked = 0.0
         self._orphans: dict[tuple[str, str], float] = {}
         self._published: dict[str, Published] = {}
+        self._anchor: tuple[float, datetime] | None = None
 
     def forget(self) -> None:
+        self._anchor = None
         self._leases.clear()
         self._orphans.clear()
         self._published.clear()
@@ -61,14 +65,19 @@ class Rescue:
         self._looked = clock
         running = list(Run.objects.filter(status=Run.Status.RUNNING))
         self._leases = {run.pk: self._observe(run, clock) for run in running}
-        lost = 0
+        lost, steady = 0, self._steady(clock, now)
         for run in running:
             if clock - self._leases[run.pk].since >= settings.WATCHBILL.lease_seconds:
                 lost += lifecycle.run_lose(run, cause=f"no sign of life from {run.worker}", silent=True, now=now)
-            elif run.deadline_at and now > run.deadline_at + DEADLINE_GRACE:
+            elif run.deadline_at and steady > run.deadline_at + DEADLINE_GRACE:
                 cause = f"{run.worker} did not end it at its deadline"
                 lost += lifecycle.run_lose(run, cause=cause, ending="timeout", now=now)
         return lost
+
+    def _steady(self, clock: float, now: datetime) -> datetime:
+        """The database's time without its leaps forward, which are no reason to end what runs."""
+        self._anchor = self._anchor or (clock, now)
+        return min(now, self._anchor[1] + timedelta(seconds=clock - self._anchor[0]))
 
     def _observe(self, run: Run, clock: float) -> Seen:
         seen = self._leases.get(run.pk)
@@ -108,18 +117,31 @@ class Rescue:
     def slots(self) -> int:
         """Bring Redis in line with the database. Returns how many slots were wrong."""
         if slots.rebuild_if_needed():
-            logger.warning("the slots were rebuilt from the database")
             return 0
-        held = {(scope, member) for scope, members in slots.held().items() for member in members}
-        rightful = self._rightful()
-        slots.put(rightful - held)
+        held, rightful = _held(), self._rightful()
+        missing = rightful - held
+        if missing:
+            # Looked at twice, Redis before the database: whoever was admitted or ended meanwhile is in order.
+            held = _held()
+            missing &= self._rightful() - held
+        slots.put(missing)
         clock = time.monotonic()
         self._orphans = {pair: self._orphans.get(pair, clock) for pair in held - rightful}
         old = {pair for pair, since in self._orphans.items() if clock - since >= ORPHAN_SECONDS}
         # Read once more: what was unknown may have been admitted since.
-        slots.drop(old - self._rightful() if old else old)
-        return len(old) + len(rightful - held)
+        orphans = old - self._rightful() if old else old
+        slots.drop(orphans)
+        if missing or orphans:
+            detail = f"{len(orphans)} that no run held were dropped, {len(missing)} that were missing put back"
+            engine_event(EngineEvent.Kind.SLOTS_MENDED, detail, at=database_now())
+            logger.warning("slots: %s", detail)
+        return len(orphans) + len(missing)
 
     def _rightful(self) -> set[tuple[str, str]]:
-        runs = Run.objects.holding_slots().with_limits()
+        runs = candidates.all_held()
         return {(scope.name, member) for run in runs for scope, member in slots.places_of(run)}
+
+
+def _held() -> set[tuple[str, str]]:
+    """What Redis holds, as scope and member."""
+    return {(scope, member) for scope, members in slots.held().items() for member in members}

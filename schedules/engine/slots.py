@@ -10,6 +10,7 @@ has: it holds the ``run_id`` of the Redis process that was written to, and the s
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ from redis.exceptions import NoScriptError, RedisError
 
 from schedules.engine.clock import database_now
 from schedules.engine.connection import call, client
+from schedules.engine.events import engine_event
 from schedules.engine.slots_lua import ACQUIRE, RELEASE, Script
-from schedules.models import EngineLease, Run
+from schedules.models import EngineEvent, EngineLease, Run
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -144,25 +146,26 @@ def acquire_each(holders: Sequence[Holder]) -> list[Scope | None]:
 
     Raises :class:`SlotsNotReady` before a rebuild, ``RedisError`` when Redis can't be reached.
     """
-    scopes: dict[str, int] = {}
-    values: list[str] = []
+    places: dict[str, int] = {}
+    asked = []
     for holder in holders:
-        joined = [scope for scope in holder.scopes if scope.joins]
-        others = [scope for scope in holder.scopes if not scope.joins]
-        values += [holder.member, holder.former, str(len(joined))]
-        for scope in joined:
-            values += [_place(scopes, scope), "-1" if scope.limit is None else str(scope.limit)]
-        values += [str(len(others)), *(_place(scopes, scope) for scope in others)]
-    keys = [EPOCH_KEY, *scopes]
-    answers = _call(ACQUIRE, keys, values)
+        joined = [
+            (_place(places, scope), -1 if scope.limit is None else scope.limit)
+            for scope in holder.scopes
+            if scope.joins
+        ]
+        empty = [_place(places, scope) for scope in holder.scopes if not scope.joins]
+        asked.append((holder.member, holder.former, joined, empty))
+    keys = [EPOCH_KEY, *places]
+    answers = _call(ACQUIRE, keys, [json.dumps(asked)])
     if answers is None:
         raise SlotsNotReady
     return [_full(holder, keys, place) for holder, place in zip(holders, answers, strict=True)]
 
 
-def _place(scopes: dict[str, int], scope: Scope) -> str:
+def _place(places: dict[str, int], scope: Scope) -> int:
     """Where the scope's key stands among the script's KEYS, behind the epoch."""
-    return str(scopes.setdefault(scope.key, len(scopes) + 2))
+    return places.setdefault(scope.key, len(places) + 2)
 
 
 def _full(holder: Holder, keys: Sequence[str], place: int) -> Scope | None:
@@ -249,7 +252,9 @@ def rebuild() -> bool:
         _lock()
         if is_ready():
             return False
-        _write(client(), Run.objects.holding_slots().with_limits())
+        holding = list(Run.objects.holding_slots().with_limits())
+        _write(client(), holding)
+        engine_event(EngineEvent.Kind.SLOTS_REBUILT, f"of {len(holding)} runs that hold them", at=database_now())
         return True
 
 

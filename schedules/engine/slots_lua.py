@@ -14,36 +14,34 @@ class Script:
 
 
 # Each run gets a slot in all of its scopes or in none, one after the other, in one call. The slot of the run's former
-# attempt, which a lost one still holds, becomes this one's. KEYS: the epoch, then every scope there is. ARGV, for each
-# run: its two members, how many scopes it joins, for each of them its place in KEYS and its limit, how many scopes
-# have to be empty, and their places. Returns nil on a wrong epoch; else, for each run, 0 or the place of what is full.
+# attempt, which a lost one still holds, becomes this one's. KEYS: the epoch, then every scope there is. ARGV: JSON, a
+# list with, for each run, its member, its former member, [place in KEYS, limit] of each scope that it joins (no limit:
+# -1), and the places of those that have to be empty. Returns nil on a wrong epoch; else, for each run, 0 or the place
+# of what is full.
 ACQUIRE = Script("""
 local epoch = redis.call('GET', KEYS[1])
 if not epoch or not string.find(redis.call('INFO', 'server'), 'run_id:' .. epoch, 1, true) then return false end
-local answers, at = {}, 1
-while at <= #ARGV do
-  local member, former, joined = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  local scopes, after, full = at + 3, at + 3 + 2 * joined, 0
-  for i = scopes, after - 2, 2 do
-    local key, limit = KEYS[tonumber(ARGV[i])], tonumber(ARGV[i + 1])
+local answers = {}
+for n, run in ipairs(cjson.decode(ARGV[1])) do
+  local member, former, joined, full = run[1], run[2], run[3], 0
+  for _, scope in ipairs(joined) do
+    local key, limit = KEYS[scope[1]], scope[2]
     if limit >= 0 and redis.call('SCARD', key) >= limit
       and redis.call('SISMEMBER', key, member) + redis.call('SISMEMBER', key, former) == 0 then
-      full = tonumber(ARGV[i])
+      full = scope[1]
       break
     end
   end
-  local empty = tonumber(ARGV[after])
-  for i = after + 1, after + empty do
-    if full == 0 and redis.call('EXISTS', KEYS[tonumber(ARGV[i])]) == 1 then full = tonumber(ARGV[i]) end
+  for _, place in ipairs(run[4]) do
+    if full == 0 and redis.call('EXISTS', KEYS[place]) == 1 then full = place end
   end
   if full == 0 then
-    for i = scopes, after - 2, 2 do
-      redis.call('SREM', KEYS[tonumber(ARGV[i])], former)
-      redis.call('SADD', KEYS[tonumber(ARGV[i])], member)
+    for _, scope in ipairs(joined) do
+      redis.call('SREM', KEYS[scope[1]], former)
+      redis.call('SADD', KEYS[scope[1]], member)
     end
   end
-  answers[#answers + 1] = full
-  at = after + 1 + empty
+  answers[n] = full
 end
 return answers
 """)

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('fleet', '0002_audit_append_only'),
-        ('schedules', '0003_first_revisions'),
+        ('schedules', '0004_housekeeping'),
     ]
 
     operations = [

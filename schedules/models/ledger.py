@@ -14,6 +14,8 @@ class SkipSpan(models.Model):
 
     An open span (no last fire, no count) covers every fire from its first on: the schedule is paused, or at its end.
     It is closed when that changes, or deleted when no fire has passed meanwhile.
+
+    ``pruned`` covers, from the first fire on, the runs and spans that housekeeping removed: one such span a schedule.
     """
 
     class Reason(models.TextChoices):
@@ -24,6 +26,7 @@ class SkipSpan(models.Model):
         PAUSED = "paused", "the schedule was paused"
         ENDED = "ended", "past the end date"
         DAMAGED = "damaged", "the schedule could not be read"
+        PRUNED = "pruned", "what became of it is no longer kept"
 
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="skip_spans")
     reason = models.CharField(max_length=16, choices=Reason.choices)
@@ -48,7 +51,9 @@ class SkipSpan(models.Model):
                 condition=Q(last_fire_at=None) | Q(last_fire_at__gte=F("first_fire_at")), name="skip_span_runs_forward"
             ),
             models.CheckConstraint(
-                condition=Q(reason__in=["overlap", "misfire", "blackout", "limit", "paused", "ended", "damaged"]),
+                condition=Q(
+                    reason__in=["overlap", "misfire", "blackout", "limit", "paused", "ended", "damaged", "pruned"]
+                ),
                 name="skip_span_reason_known",
             ),
         ]

@@ -18,7 +18,7 @@ from schedules.engine import lifecycle, slots
 from schedules.engine.clock import database_now
 from schedules.engine.course import expected_rule
 from schedules.engine.newruns import backfilled_run
-from schedules.models import Backfill, Run, Schedule
+from schedules.models import Backfill, Run, Schedule, SkipSpan
 from schedules.services.checks import check_instant
 from schedules.services.schedules import organisation_locked
 
@@ -64,6 +64,8 @@ def backfill_plan(
             f"backfill takes {MOST_RUNS}. Ask for a shorter range, for example to {fires[-2]:%Y-%m-%dT%H:%M:%SZ}.",
             field="to",
         )
+    if only != "all":
+        _refuse_forgotten(schedule, begin)
     done = _done(schedule, begin, end, only)
     wanted = [fire for fire in fires if fire not in done]
     kept = _kept(wanted, overlap)
@@ -142,6 +144,19 @@ def _check(begin: datetime, end: datetime, only: str, overlap: str) -> None:
     for field, value, known in (("only", only, get_args(Only)), ("overlap", overlap, Schedule.Overlap.values)):
         if value not in known:
             raise InvalidInput(f"{value!r} is no choice for {field}: {', '.join(known)}.", field=field)
+
+
+def _refuse_forgotten(schedule: Schedule, begin: datetime) -> None:
+    """Which of these fires ran can't be told any more: running them all again must be asked for."""
+    span = SkipSpan.objects.filter(schedule=schedule, reason=SkipSpan.Reason.PRUNED, last_fire_at__gte=begin).first()
+    if span is None or span.last_fire_at is None:
+        return
+    later = span.last_fire_at + timedelta(seconds=1)
+    raise InvalidInput(
+        f"What became of the fires until {span.last_fire_at:%Y-%m-%d %H:%M:%S} UTC is no longer kept, so it can't be "
+        f"told which of them ran. Begin later, --from {later:%Y-%m-%dT%H:%M:%SZ}, or run each of them: --only all",
+        field="from",
+    )
 
 
 def _done(schedule: Schedule, begin: datetime, end: datetime, only: Only) -> set[datetime]:

@@ -35,7 +35,14 @@ def log_page(run: Run, *, after: str = "", chunks: int = 200) -> Page:
         for row in rows
         for ms, stream, text in row.lines
     ]
+    if not rows and not after and not log_is_kept(run):
+        return Page(lines=[_no_longer_kept(run)], cursor="0")
     return Page(lines=lines, cursor=str(rows[-1].pk) if rows else after)
+
+
+def _no_longer_kept(run: Run) -> LogLine:
+    text = "The log of this run is no longer kept (housekeeping)."
+    return LogLine(at=run.finished_at or run.created_at, attempt=run.attempt, stream="system", text=text)
 
 
 def log_lines(run: Run) -> Iterator[LogLine]:
@@ -44,6 +51,11 @@ def log_lines(run: Run) -> Iterator[LogLine]:
     while page.lines:
         yield from page.lines
         page = log_page(run, after=page.cursor)
+
+
+def log_is_kept(run: Run) -> bool:
+    """False when the run had a log and housekeeping has removed it."""
+    return run.log_bytes == 0 or RunLogChunk.objects.filter(run=run).exists()
 
 
 def _chunk_id(cursor: str) -> int:

@@ -156,6 +156,9 @@ def _became(schedule: Schedule, entry: Entry, fire: datetime, now: datetime) -> 
         return Answer(reason=entry.reason, headline=text, details=details, fire=fire, run=entry.run)
     assert entry.span is not None  # noqa: S101 - an entry is a run or a span
     details = [*_span_story(schedule, entry, fire, now), *backfills]
+    if entry.reason == Reason.PRUNED:
+        text = f"Housekeeping removed the record of the fire of {when}: {entry.span.get_reason_display()}."
+        return Answer(reason=entry.reason, headline=text, details=details, fire=fire)
     how = "will not run" if fire > now else "did not run"
     text = f"The fire of {when} {how}: {entry.span.get_reason_display()}."
     return Answer(reason=entry.reason, headline=text, details=details, fire=fire)
@@ -236,6 +239,9 @@ def _line(schedule: Schedule, entry: Entry) -> str:
     assert entry.span is not None  # noqa: S101 - an entry is a run or a span
     reason = entry.span.get_reason_display()
     detail = f" ({entry.span.detail})" if entry.span.detail else ""
+    if entry.reason == Reason.PRUNED:
+        through = f"{clock(entry.first, zone)} to {clock(entry.last, zone)}"
+        return f"{through}: {entry.count} fires, what became of them is no longer kept"
     if entry.count == 1:
         return f"{clock(entry.first, zone)}: not run, {reason}{detail}"
     return f"{clock(entry.first, zone)} to {clock(entry.last, zone)}: {entry.count} fires not run, {reason}{detail}"

@@ -15,7 +15,13 @@ LEDGER = "tests/schedules/engine/test_ledger.py"
 # Two halves of about the same length, for two workers.
 SUITES = [
     ["tests/schedules/engine", f"--ignore={LEDGER}"],
-    [LEDGER, "tests/schedules/services", "tests/schedules/exchange/test_apply.py", "tests/fleet/test_races.py"],
+    [
+        LEDGER,
+        "tests/schedules/services",
+        "tests/schedules/housekeeping",
+        "tests/schedules/exchange/test_apply.py",
+        "tests/fleet/test_races.py",
+    ],
 ]
 
 

@@ -45,6 +45,16 @@ def test_the_commands_of_the_readme_work(watch: Watch) -> None:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
 
+def test_the_commands_of_the_page_on_operations_work(watch: Watch) -> None:
+    """The drain, which comes last, leaves no worker."""
+    shown = commands(ROOT / "docs" / "operations.md")
+    assert len(shown) >= 4
+    for command in shown:
+        done = watch.manage(*command)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert watch.processes["worker"].wait(timeout=20) == 0
+
+
 def test_every_document_that_is_linked_exists() -> None:
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):

@@ -171,3 +171,35 @@ def test_blackouts_and_late_fires_are_left_to_planning(
     BlackoutCalendar.objects.update(for_all=True)
     assert fastlane.plan_fast(NOW) == 0
     assert connection.vendor == "postgresql"
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(fastlane, "BATCH", 4)
+    monkeypatch.setattr(fastlane, "BATCHES", 3)
+    yield
+    fastlane._second_connection().submit(lambda: connection.close()).result()  # noqa: PLW0108 - that thread's
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_batches_that_overlap_share_limits_and_turns(
+    make_schedule: Make, organisation: Organisation, sent: Any
+) -> None:
+    """While one batch is written the next is worked out: it must not take what the first will have taken."""
+    Organisation.objects.update(max_concurrent_runs=5)
+    for number in range(10):
+        make_schedule(f"job{number}", "0 2 * * *", next_run_at=NOW)
+    assert fastlane.plan_fast(NOW) == 10
+    assert Run.objects.count() == 10
+    assert Run.objects.admitted().count() == len(sent) == len(slots.held()[f"organisation:{organisation.pk}"]) == 5
+    assert RunEvent.objects.filter(kind="planned").count() == 10
+    assert fastlane.plan_fast(NOW) == 0
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_no_batch_admits_more_than_the_queue_has_room_for(make_schedule: Make, sent: Any) -> None:
+    WorkerProcess.objects.create(name="w", queues=["scans"], slots=1, started_at=NOW, seen_at=NOW)
+    for number in range(10):
+        make_schedule(f"job{number}", "0 2 * * *", next_run_at=NOW)
+    assert fastlane.plan_fast(NOW) == 10
+    assert len(sent) == admission.ADMITTED_PER_SLOT

@@ -16,7 +16,7 @@ from schedules.engine.clock import database_now
 from schedules.engine.leader import Leadership
 from schedules.engine.newruns import new_run
 from schedules.engine.rescue import Rescue
-from schedules.models import EngineLease, Run, Schedule
+from schedules.models import EngineEvent, EngineLease, Run, Schedule
 
 Make = Callable[..., Schedule]
 
@@ -152,3 +152,105 @@ def test_the_length_of_a_lease_is_a_setting(running: Run, clock: Clock, settings
         sweep.lost_leases(database_now())
         clock.now += 1.1
     assert sweep.lost_leases(database_now()) == 1
+
+
+def kinds() -> list[str]:
+    return list(EngineEvent.objects.order_by("pk").values_list("kind", flat=True))
+
+
+def test_a_clock_that_leaps_ends_no_live_run(running: Run, clock: Clock) -> None:
+    """Forward by hours, back, and forward again, as on a host whose clock is set: heartbeats decide."""
+    sweep, leap = Rescue(), timedelta(0)
+    for hours in (0, 0, 5, 5, -3, -3, 48, 48, 0):
+        leap = timedelta(hours=hours)
+        clock.now += 2
+        beat_of(running)
+        assert sweep.lost_leases(database_now() + leap) == 0
+    running.refresh_from_db()
+    assert running.status == "running"
+
+
+def test_a_leader_lease_outlives_no_clock_that_is_set_back(transactional_db: None, clock: Clock) -> None:
+    first, second = Leadership(), Leadership()
+    assert first.hold()
+    EngineLease.objects.update(expires_at=database_now() + timedelta(hours=3))
+    assert second.hold(), "no lease can last so long: it was taken before the clock was set back"
+    assert not first.hold(), "and never two of them"
+
+
+def test_emptied_slots_are_rebuilt_with_one_event(running: Run, redis: redis_client.Redis) -> None:
+    slots.rebuild()
+    held = slots.held()
+    redis.flushall()
+    EngineEvent.objects.all().delete()
+    sweep = Rescue()
+    for _ in range(3):
+        sweep.slots()
+    assert slots.held() == held
+    assert kinds() == ["slots_rebuilt"]
+    assert EngineEvent.objects.get().detail == "of 1 runs that hold them"
+
+
+def test_wrong_slots_are_mended_with_one_event_for_all(running: Run, redis: redis_client.Redis, clock: Clock) -> None:
+    slots.rebuild()
+    held = slots.held()
+    EngineEvent.objects.all().delete()
+    sweep = Rescue()
+    assert sweep.slots() == 0
+    for scope in held:
+        redis.sadd(f"{slots.SLOTS_PATTERN[:-1]}{scope}", "gone-1:1", "gone-2:1")
+    assert sweep.slots() == 0, "they may be admissions between two steps"
+    clock.now += rescue.ORPHAN_SECONDS + 0.1
+    assert sweep.slots() == 2 * len(held)
+    assert slots.held() == held
+    assert kinds() == ["slots_mended"]
+    slots.drop([(scope, member) for scope, members in held.items() for member in members])
+    assert sweep.slots() == len(held)
+    assert slots.held() == held
+    assert EngineEvent.objects.all()[0].detail == (
+        f"0 that no run held were dropped, {len(held)} that were missing put back"
+    )
+    assert sweep.slots() == 0
+    assert kinds() == ["slots_mended"] * 2, "nothing to tell, nothing told"
+
+
+def test_a_run_that_ends_during_the_sweep_gets_no_slot_back(
+    running: Run, redis: redis_client.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots.rebuild()
+    slots.drop([(scope, member) for scope, members in slots.held().items() for member in members])
+    looks = []
+
+    def held() -> dict[str, set[str]]:
+        looks.append(1)
+        if len(looks) == 2:
+            lifecycle.run_finish(running, lifecycle.Outcome(status="success"), now=database_now())
+        return {}
+
+    monkeypatch.setattr(slots, "held", held)
+    assert Rescue().slots() == 0
+
+
+def test_a_take_over_is_told_once(transactional_db: None) -> None:
+    first, second = Leadership(), Leadership()
+    for _ in range(3):
+        assert first.hold()
+    EngineLease.objects.update(expires_at=database_now() - timedelta(seconds=1))
+    assert second.hold()
+    assert kinds() == ["leader", "leader"]
+    assert "last renewed its lease" in EngineEvent.objects.all()[0].detail
+
+
+def test_the_default_worst_cases_stay_below_half_a_minute() -> None:
+    """What passes between a fault and its repair, by the defaults: docs/operations.md shows the same sums."""
+    from config.env import watchbill
+    from schedules.beat import RESCUE_SECONDS
+
+    ours = watchbill()
+    sweep = RESCUE_SECONDS + ours.tick_seconds
+    # Killed right after a heartbeat, which the sweep sees late; then a full lease; then the sweep that judges.
+    assert sweep + ours.lease_seconds + sweep < 30, "a worker that was killed"
+    assert ours.unclaimed_seconds + sweep < 30, "a message that was lost"
+    assert ours.leader_seconds + ours.tick_seconds + sweep < 30, "a beat that was killed, with a stand-by"
+    assert sweep + ours.unclaimed_seconds + sweep < 30, "a Redis that was emptied: slots, then messages"
+    assert rescue.DEADLINE_GRACE.total_seconds() + sweep < 30, "a run that its worker does not end"

@@ -206,3 +206,24 @@ def test_an_unknown_executor_fails_its_run_with_the_reason(make_schedule: Make, 
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("failed", "executor_unknown")
     assert published == []
+
+
+def test_one_process_looks_for_waiters_and_once_more_when_it_was_asked_to() -> None:
+    """A slot that is released while somebody looks must not wait for the beat, and nobody looks twice for nothing."""
+
+    def released(number: int) -> bool:
+        slots.acquire(holder(number))
+        return slots.release_and_ask(holder(number), queue="scans", enough=4)
+
+    assert released(1)
+    assert not released(2), "the first one looks already"
+    assert slots.looked(), "once more: a slot was released meanwhile"
+    assert not slots.looked()
+    assert released(3), "the right to look was given back"
+
+
+def test_nobody_looks_for_waiters_while_the_queue_has_enough(redis: redis_client.Redis) -> None:
+    redis.lpush("scans", *["message"] * 4)
+    slots.acquire(holder(1))
+    assert not slots.release_and_ask(holder(1), queue="scans", enough=4)
+    assert slots.held() == {}
