@@ -170,7 +170,7 @@ class World:
         return started
 
     def end_beat(self) -> None:
-        self.place.watch.kill("beat", 15)
+        self.place.stop("beat")
 
     def beat_memory(self) -> float:
         return tree(self.place.watch.processes["beat"].pid)

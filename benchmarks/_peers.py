@@ -33,6 +33,7 @@ class Peer:
         self.environment = {
             "PATH": "/usr/bin:/bin",
             "PYTHONPATH": str(PROJECT),
+            "PYTHONPYCACHEPREFIX": str(FOLDER / "compiled"),
             "PEER_BROKER": broker,
             "PEER_QUEUE": queue,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
+PATIENCE_SECONDS = 10.0
 QUIET = ("--loglevel", "WARNING", "--without-gossip", "--without-mingle")
 
 
@@ -92,6 +94,21 @@ class Place:
     def beat(self) -> None:
         self.watch.start("beat", "-m", "celery", "-A", "config", "beat", "--pidfile=", "--loglevel", "WARNING")
 
+    def stop(self, name: str) -> None:
+        """End a process in order. One that does not is killed, and said to have been: its lease is given back here."""
+        from schedules.models import EngineLease
+
+        process = self.watch.processes[name]
+        process.terminate()
+        try:
+            process.wait(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            print(f"    the {name} did not end within {PATIENCE_SECONDS:.0f} s of SIGTERM and was killed", flush=True)
+            self.watch.kill(name)
+            EngineLease.objects.filter(name="beat").delete()
+        else:
+            del self.watch.processes[name]
+
 
 @contextmanager
 def place(ground: Grounds, name: str = "watchbill", *, number: int = 0) -> Iterator[Place]:
@@ -104,6 +121,9 @@ def place(ground: Grounds, name: str = "watchbill", *, number: int = 0) -> Itera
     given = {"REDIS_URL": ground.broker(number), "SECRET_KEY": "only for a benchmark " * 3}
     if ground.postgres:
         given["DATABASE_URL"] = ground.create_database(name)
+    # As an installed watch: its modules are compiled once, not in every process anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    given["PYTHONPYCACHEPREFIX"] = str(ground.folder / "compiled")
     with watching(folder, given) as watch:
         _set_up(watch.environment)
         yield Place(grounds=ground, folder=folder, watch=watch)
