@@ -24,7 +24,7 @@ from schedules.engine.admission import admit_waiting
 from schedules.engine.clock import database_now
 from schedules.engine.leader import Leadership
 from schedules.engine.pausing import pause_failing_due
-from schedules.engine.planning import plan_due, recompute_cursors
+from schedules.engine.planning import anything_due, plan_due, recompute_cursors
 from schedules.engine.publishing import BrokerUnreachable
 from schedules.engine.rescue import Rescue
 from schedules.engine.slots import RedisError, SlotsNotReady
@@ -55,8 +55,7 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
             if not self._lead():
                 return limit
             self._step("zones", self._recompute)
-            self._step("failing jobs", lambda: pause_failing_due(database_now()))
-            busy = self._step("planning", self._plan)
+            busy = self._step("planning", lambda: anything_due(database_now()) and self._plan())
             self._step("admission", lambda: admit_waiting(database_now()))
             if time.monotonic() - self._rescued >= RESCUE_SECONDS:
                 self._rescued = time.monotonic()
@@ -145,6 +144,7 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def _plan(self) -> bool:
         """Plan what is due, for about a second at most. Returns whether more is due."""
+        self._step("failing jobs", lambda: pause_failing_due(database_now()))
         begun, turn = time.monotonic(), 0
         while fastlane.is_open() and time.monotonic() - begun < PLANNING_SECONDS:
             if fastlane.plan_fast(database_now()) < fastlane.BATCH:

@@ -83,7 +83,7 @@ def plan_fast(now: datetime) -> int:
 
     While the database writes one batch, on a second connection, this process works out the next.
     """
-    due = [Due._make(row) for row in fetch(DUE, [now, now - ON_TIME, BATCH * BATCHES])]
+    due = [Due._make(row) for row in fetch(DUE, [now, now - ON_TIME, BATCH * BATCHES], by_value=True)]
     if not due:
         return 0
     standing, course = _Standing(now), _Course(now)

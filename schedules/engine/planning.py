@@ -21,6 +21,7 @@ from schedules.engine import ledger, lifecycle, slots
 from schedules.engine.course import Course, course_after, expected_rule
 from schedules.engine.fates import Plan, plan_one
 from schedules.engine.newruns import planned_run
+from schedules.engine.statements import fetch
 from schedules.models import BlackoutCalendar, Run, Schedule
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,14 @@ class Planned:
 
 class StillCatchingUp(Exception):
     """So many missed fires are being made up that an edit has to wait for the beat."""
+
+
+def anything_due(now: datetime) -> bool:
+    """Whether planning has to look: most ticks end here, whatever the number of schedules."""
+    return bool(fetch(_ANY_DUE, [now], by_value=True))
+
+
+_ANY_DUE = "SELECT 1 FROM schedules_schedule WHERE enabled AND next_run_at <= {moment} ORDER BY next_run_at LIMIT 1"
 
 
 def plan_due(now: datetime, *, limit: int = BATCH, latest_first: bool = False) -> Planned:

@@ -20,12 +20,16 @@ def is_postgresql() -> bool:
     return connection.vendor == "postgresql"
 
 
-def fetch(text: str, parameters: Sequence[object] = ()) -> list[Any]:
-    """Execute a statement and return its rows."""
+def fetch(text: str, parameters: Sequence[object] = (), *, by_value: bool = False) -> list[Any]:
+    """Execute a statement and return its rows.
+
+    ``by_value``: plan it anew for these parameters. Where how many rows there are depends on them ("due until now"), a
+    plan that has to suit every value reads the whole table.
+    """
     values = [_stored(value) for value in parameters]
-    if not is_postgresql():
+    if by_value or not is_postgresql():
         with connection.cursor() as cursor:
-            cursor.execute(_written(text, "sqlite"), values)
+            cursor.execute(_written(text, connection.vendor), values)
             return list(cursor.fetchall())
     import psycopg  # noqa: PLC0415 - a watch on SQLite does without
 
