@@ -122,7 +122,7 @@ def test_a_tick_outlives_the_database(
     def gone(*_: Any, **__: Any) -> None:
         raise OperationalError("the server closed the connection")
 
-    monkeypatch.setattr(module, "plan_due", gone)
+    monkeypatch.setattr(module, "anything_due", gone)
     assert beat.tick() > 0
     assert not beat._leads, "it asks for the lease again"
     monkeypatch.undo()
