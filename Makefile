@@ -40,7 +40,7 @@ check: $(VENV)/.dev ## Check format, lint, types, floors and migrations
 	DATABASE_URL=sqlite://:memory: $(PY) manage.py check --fail-level WARNING
 	DATABASE_URL=sqlite://:memory: $(PY) manage.py makemigrations --check --dry-run
 
-# Half an hour on each database. A failure prints the seed and the command line that repeats it.
+# A quarter of an hour on each database. A failure prints the seed and the command line that repeats it.
 chaos: $(VENV)/.dev ## Break the watch 300 times on each database (ARGS='--seed 7 --faults 50 --database sqlite')
 	$(PY) -m tests.chaos $(ARGS)
 

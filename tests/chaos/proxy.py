@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 #: ``open``; ``refuse``: what comes is reset at once; ``silent``: taken, and never answered; bytes wait until it heals.
@@ -137,7 +138,7 @@ class Switchboard:
             wanted = 0 if line.mode == "silent" or pair.waiting[other] else selectors.EVENT_READ
             if pair.waiting[side] and line.mode != "silent":
                 wanted |= selectors.EVENT_WRITE
-            self._watch(side, wanted, lambda mask, side=side: self._moved(line, pair, side, mask))
+            self._watch(side, wanted, partial(self._moved, line, pair, side))
 
     def _watch(self, side: socket.socket, wanted: int, call: Callable[[int], None]) -> None:
         known = side in self._selector.get_map()
