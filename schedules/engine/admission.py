@@ -6,7 +6,6 @@ no backlog. Whose turn it is: ``candidates``.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import Counter
@@ -16,11 +15,9 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from schedules.engine import candidates, lifecycle, publishing, slots
-from schedules.engine import candidates_sql as sql
-from schedules.engine.candidates import Candidate
-from schedules.engine.clock import database_now
+from schedules.engine.candidates import Candidate, Outlook
+from schedules.engine.clock import statement_now
 from schedules.engine.holds import Bars, make_way
-from schedules.engine.statements import fetch
 from schedules.executors.registry import executors
 from schedules.models import Run
 
@@ -32,18 +29,18 @@ WORKER_GONE = timedelta(seconds=30)
 CAPACITY_SECONDS = 5.0
 
 
-def admit_waiting(now: datetime) -> int:
+def admit_waiting(now: datetime | None = None) -> int:
     """Admit and publish what waits, as far as slots and queues go. Returns how many runs.
 
     Raises ``RedisError`` when Redis can't be reached: everything stays queued.
     """
     total = 0
-    while waiting := candidates.lanes(now):
-        room = _Room(now)
-        found = candidates.candidates(waiting, room.held.by_organisation, now, room=max(room.left.values()))
+    while (seen := candidates.outlook(now or statement_now())).lanes:
+        room = _Room(seen)
+        found = candidates.candidates(seen, room=max(room.left.values()))
         if any(run.is_alone for run in found):
-            room.bars = Bars(now)
-        admitted = len(_admit(found, room, now))
+            room.bars = Bars(seen.now)
+        admitted = len(_admit(found, room))
         total += admitted
         # A pass sees a bounded number of candidates, and fills at least one limit, which the next one leaves out.
         if not admitted or admitted == len(found) or not any(room.has(run) for run in found):
@@ -51,10 +48,10 @@ def admit_waiting(now: datetime) -> int:
     return total
 
 
-def admit_run(run_id: int, now: datetime) -> bool:
+def admit_run(run_id: int, now: datetime | None = None) -> bool:
     """Admit and publish this one, when it waits and there is room. Raises as :func:`admit_waiting`."""
-    run = candidates.candidate(run_id)
-    return run is not None and bool(_admit([run], _Room(now, bars=Bars(now)), now))
+    run, seen = candidates.candidate(run_id), candidates.outlook(now or statement_now())
+    return run is not None and run.next_attempt_at <= seen.now and bool(_admit([run], _Room(seen, bars=Bars(seen.now))))
 
 
 def let_next_in(holder: slots.Holder, queue: str) -> None:
@@ -64,11 +61,12 @@ def let_next_in(holder: slots.Holder, queue: str) -> None:
     """
     look = slots.release_and_ask(holder, queue=queue, enough=_capacity(queue) // 2)
     while look:
-        admit_waiting(database_now())
+        admit_waiting()
         look = slots.looked()
 
 
-def _admit(runs: Sequence[Candidate], room: _Room, now: datetime) -> list[Candidate]:
+def _admit(runs: Sequence[Candidate], room: _Room) -> list[Candidate]:
+    now = room.now
     able = [run for run in runs if _may_run(run, now) and room.has(run)]
     ready = _take_slots(able, room, now)
     # In one order everywhere: two admissions that update the same rows must not wait for each other.
@@ -85,9 +83,9 @@ def _admit(runs: Sequence[Candidate], room: _Room, now: datetime) -> list[Candid
 class _Room:
     """What is known to be full in this pass, so that a full scope is asked for once."""
 
-    def __init__(self, now: datetime, *, bars: Bars | None = None) -> None:
-        self.held, self.bars = candidates.held(), bars
-        self.left = room_of(self.held.out, now)
+    def __init__(self, seen: Outlook, *, bars: Bars | None = None) -> None:
+        self.now, self.bars = seen.now, bars
+        self.left = room_of(seen)
         self.full: set[str] = set()
 
     def has(self, run: Candidate) -> bool:
@@ -182,29 +180,31 @@ def _publish(runs: Sequence[Candidate], tokens: dict[int, str]) -> None:
         logger.warning("%s. %d admitted runs are published again by the sweep.", error, len(runs))
 
 
-def queue_room(now: datetime) -> dict[str, int]:
+def room_of(seen: Outlook) -> dict[str, int]:
     """How many more runs each queue may have admitted: 4 x its workers' slots, less what is out."""
-    return room_of(Counter(Run.objects.admitted().order_by().values_list("queue", flat=True)), now)
+    room = _places(seen)
+    return {queue: places - seen.out[queue] for queue, places in room.items()}
 
 
-def room_of(out: Counter[str], now: datetime) -> dict[str, int]:
-    """As :func:`queue_room`, when it is known what is out."""
-    room: Counter[str] = Counter()
-    for queues, worker_slots in fetch(sql.WORKERS, [now - WORKER_GONE]):
-        for queue in json.loads(queues):
-            room[queue] += ADMITTED_PER_SLOT * worker_slots
+def _places(seen: Outlook) -> dict[str, int]:
+    """How many runs each queue may have out. One that no worker serves now has some for when one comes."""
+    places: Counter[str] = Counter()
+    for worker in seen.workers:
+        if worker.seen_at > seen.now - WORKER_GONE:
+            for queue in worker.queues:
+                places[queue] += ADMITTED_PER_SLOT * worker.slots
     default = ADMITTED_PER_SLOT * settings.WATCHBILL.worker_slots
     known = {executor.queue for executor in executors().values()}
-    return {queue: room.get(queue, default) - out[queue] for queue in known}
+    return {queue: places.get(queue, default) for queue in known}
 
 
-_capacities: dict[str, int] = {}
-_capacities_read = 0.0
+_known: dict[str, int] = {}
+_known_since = 0.0
 
 
 def _capacity(queue: str) -> int:
     """How many runs may be out in a queue, as read by this process a few seconds ago."""
-    global _capacities, _capacities_read
-    if time.monotonic() - _capacities_read > CAPACITY_SECONDS:
-        _capacities, _capacities_read = room_of(Counter(), database_now()), time.monotonic()
-    return _capacities.get(queue, ADMITTED_PER_SLOT)
+    global _known, _known_since  # one number a process
+    if time.monotonic() - _known_since > CAPACITY_SECONDS:
+        _known, _known_since = _places(candidates.outlook(statement_now())), time.monotonic()
+    return _known.get(queue, ADMITTED_PER_SLOT)

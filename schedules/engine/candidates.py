@@ -7,10 +7,11 @@ limit already is left out before anything is asked for, so that it can't hide wh
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -89,43 +90,59 @@ class Lane:
     since: datetime
 
 
-def lanes(now: datetime) -> list[Lane]:
-    """Every open organisation with a run that waits for its slots."""
-    rows = fetch(sql.LANES, [now])
-    return [Lane(organisation_id=pk, limit=limit, since=moment_of(since)) for pk, limit, since in rows]
-
-
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """Who holds slots at one instant, as the database says: by organisation; and how many messages are out, by
-    queue."""
+class Worker:
+    """A worker as it reported itself last."""
 
-    by_organisation: Counter[int]
-    out: Counter[str]
-
-
-def held() -> Held:
-    by_organisation: Counter[int] = Counter()
-    out: Counter[str] = Counter()
-    for organisation, queue, count, messages in fetch(sql.HELD):
-        by_organisation[organisation] += count
-        out[queue] += messages
-    return Held(by_organisation=by_organisation, out=out)
+    queues: Sequence[str]
+    slots: int
+    seen_at: datetime
 
 
-def candidates(waiting: Sequence[Lane], holds: Counter[int], now: datetime, *, room: int) -> list[Candidate]:
+@dataclass(kw_only=True)
+class Outlook:
+    """Who waits, who holds slots (by organisation), how many messages are out (by queue), and which workers there are,
+    as the database says at one instant."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    lanes: list[Lane] = field(default_factory=list)
+    held: Counter[int] = field(default_factory=Counter)
+    out: Counter[str] = field(default_factory=Counter)
+    workers: list[Worker] = field(default_factory=list)
+
+
+def outlook(now: datetime | None) -> Outlook:
+    """What admission has to know first. Without ``now`` the database's clock is read (``clock.statement_now``)."""
+    found = Outlook()
+    for kind, organisation, number, text, moment in fetch(sql.OUTLOOK, [now]):
+        if kind == "clock":
+            found.now = moment_of(moment)
+        elif kind == "lane":
+            found.lanes.append(Lane(organisation_id=organisation, limit=number, since=moment_of(moment)))
+        elif kind == "held":
+            found.held[organisation] = number
+        elif kind == "out":
+            found.out[text] = number
+        else:
+            found.workers.append(Worker(queues=json.loads(text), slots=number, seen_at=moment_of(moment)))
+    return found
+
+
+def candidates(seen: Outlook, *, room: int) -> list[Candidate]:
     """Of these lanes the runs that may start, in fair order. A bounded number of each organisation: somewhat more
     than the ``room`` that there is for all."""
+    if not seen.lanes:
+        return []
     half = f"{next((size for size in _HALVES if size >= room), _HALVES[-1])}"
-    asked = [lane.organisation_id for lane in _turns(waiting, holds)]
-    rows = fetch(sql.SPECIAL.replace("{half}", half), [now, now]) if waiting else []
+    asked = [lane.organisation_id for lane in _turns(seen.lanes, seen.held)]
     if is_postgresql():
-        rows += fetch(sql.LANES_OF_ALL.replace("{half}", half), [now, asked]) if asked else []
+        rows = fetch(sql.LANES_OF_ALL.replace("{half}", half), [seen.now, asked])
     else:
+        rows = fetch(sql.SPECIAL.replace("{half}", half), [seen.now])
         for organisation in asked:
-            rows += fetch(sql.LANE_OF_ONE.replace("{half}", half), [now, organisation, organisation])
+            rows += fetch(sql.LANE_OF_ONE.replace("{half}", half), [seen.now, organisation, organisation])
     found = {run.pk: run for run in map(_candidate, rows)}
-    return fair(found.values(), holds, now)
+    return fair(found.values(), seen.held, seen.now)
 
 
 def _turns(waiting: Sequence[Lane], holds: Counter[int]) -> list[Lane]:

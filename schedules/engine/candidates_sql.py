@@ -7,9 +7,13 @@ HOLDS = (
     "status IN ('queued', 'running') AND (status = 'running' OR NOT (admission_token = '') OR NOT (handle = {nothing}))"
 )
 
-# From one organisation to the next through the index, whatever the number of runs: a GROUP BY would read them all.
-LANES = f"""
-WITH RECURSIVE waiting (id) AS (
+# All that admission has to know before it looks at runs, in one round trip: kind, organisation, number, text, moment.
+# The organisations with a run that waits are found from one to the next through the index, whatever the number of runs:
+# a GROUP BY would read them all. Parameter: the moment; without one PostgreSQL's own clock.
+OUTLOOK = f"""
+WITH RECURSIVE clock AS (
+  SELECT {{moment_or_clock}} AS now
+), waiting (id) AS (
   SELECT min(organisation_id) FROM schedules_run WHERE {_WAITS}
   UNION ALL
   SELECT (SELECT min(organisation_id) FROM schedules_run WHERE {_WAITS} AND organisation_id > waiting.id)
@@ -21,15 +25,17 @@ WITH RECURSIVE waiting (id) AS (
   FROM waiting JOIN fleet_organisation o ON o.id = waiting.id
   WHERE o.is_active
 )
-SELECT id, max_concurrent_runs, since FROM lane WHERE since <= {{moment}}
+SELECT 'clock', CAST(NULL AS bigint), CAST(NULL AS bigint), CAST(NULL AS text), now FROM clock
+UNION ALL
+SELECT 'lane', id, max_concurrent_runs, NULL, since FROM lane WHERE since <= (SELECT now FROM clock)
+UNION ALL
+SELECT 'held', organisation_id, count(*), NULL, NULL FROM schedules_run WHERE {HOLDS} GROUP BY organisation_id
+UNION ALL
+SELECT 'out', NULL, count(*), queue, NULL FROM schedules_run
+WHERE status = 'queued' AND NOT (admission_token = '') GROUP BY queue
+UNION ALL
+SELECT 'worker', NULL, slots, CAST(queues AS text), seen_at FROM schedules_workerprocess
 """
-
-HELD = f"""
-SELECT organisation_id, queue, count(*), sum(CASE WHEN admission_token = '' THEN 0 ELSE 1 END)
-FROM schedules_run WHERE {HOLDS} GROUP BY organisation_id, queue
-"""
-
-WORKERS = "SELECT queues, slots FROM schedules_workerprocess WHERE seen_at > {moment}"
 
 
 def _limit(scope: str, table: str) -> str:
@@ -52,18 +58,19 @@ ONE = f"SELECT {_COLUMNS} FROM (SELECT * FROM schedules_run WHERE id = %s AND {_
 ALL_HELD = f"SELECT {_COLUMNS} FROM (SELECT * FROM schedules_run WHERE {HOLDS}) r"
 
 # Those that need their agent alone, or hold their slots already, since they have to be reaped: they may be young and
-# behind a flood. Parameters: the moment, twice.
-SPECIAL = f"""
+# behind a flood.
+_SPECIAL = f"""
 SELECT {_COLUMNS} FROM (
   SELECT * FROM (
     SELECT * FROM schedules_run
-    WHERE {_WAITS} AND hold IN ('exclusive', 'recovery') AND next_attempt_at <= {{moment}}
+    WHERE {_WAITS} AND hold IN ('exclusive', 'recovery') AND next_attempt_at <= (SELECT now FROM moment)
     ORDER BY next_attempt_at LIMIT {{half}}
   ) alone
   UNION ALL
   SELECT * FROM (
     SELECT * FROM schedules_run
-    WHERE {HOLDS} AND {_WAITS} AND next_attempt_at <= {{moment}} ORDER BY next_attempt_at LIMIT {{half}}
+    WHERE {HOLDS} AND {_WAITS} AND next_attempt_at <= (SELECT now FROM moment)
+    ORDER BY next_attempt_at LIMIT {{half}}
   ) lost
 ) r
 WHERE (SELECT o.is_active FROM fleet_organisation o WHERE o.id = r.organisation_id)
@@ -115,9 +122,13 @@ _LANE = f"""
   ) urgent
 """
 
-# The candidates of organisations. Parameters: the moment and, on PostgreSQL, all of them; elsewhere one, twice.
+# The candidates of organisations, and the special ones of all. Parameters: the moment and, on PostgreSQL, the
+# organisations; elsewhere one of them, twice.
 LANES_OF_ALL = f"""
-{_KNOWN} SELECT {_COLUMNS}
+{_KNOWN} {_SPECIAL}
+UNION ALL
+SELECT {_COLUMNS}
 FROM unnest(%s::bigint[]) AS asked (id) CROSS JOIN LATERAL ({_LANE.replace("{asked}", "asked.id")}) r
 """
 LANE_OF_ONE = f"{_KNOWN} SELECT {_COLUMNS} FROM ({_LANE.replace('{asked}', '%s')}) r"
+SPECIAL = f"{_KNOWN} {_SPECIAL}"

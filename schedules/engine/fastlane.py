@@ -208,8 +208,9 @@ class _Standing:
     """Who waits already and what the queues have room for, through all batches of a call."""
 
     def __init__(self, now: datetime) -> None:
-        self.waiting = {lane.organisation_id for lane in candidates.lanes(now)}
-        self.bars, self.room = Bars(now), admission.queue_room(now)
+        seen = candidates.outlook(now)
+        self.waiting = {lane.organisation_id for lane in seen.lanes}
+        self.bars, self.room = Bars(now), admission.room_of(seen)
 
     def may_ask(self, fire: Fire) -> bool:
         """Whether nobody waits before it and its queue has room, which it then takes."""

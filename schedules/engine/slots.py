@@ -22,7 +22,7 @@ from redis.exceptions import NoScriptError, RedisError
 from schedules.engine.clock import database_now
 from schedules.engine.connection import call, client
 from schedules.engine.events import engine_event
-from schedules.engine.slots_lua import ACQUIRE, RELEASE, Script
+from schedules.engine.slots_lua import ACQUIRE, LOOKED, RELEASE, Script
 from schedules.models import EngineEvent, EngineLease, Run
 
 if TYPE_CHECKING:
@@ -198,12 +198,7 @@ def release_and_ask(holder: Holder, *, queue: str, enough: int) -> bool:
 
 def looked() -> bool:
     """The caller has looked for waiters. Returns whether it should once more: somebody released a slot meanwhile."""
-    redis = client()
-    if redis.delete(AGAIN_KEY):
-        return True
-    redis.delete(LOOKING_KEY)
-    # Between those two somebody may have asked: then this process is the one that was counted on.
-    return bool(redis.delete(AGAIN_KEY))
+    return bool(_call(LOOKED, [LOOKING_KEY, AGAIN_KEY], []))
 
 
 def _call(script: Script, keys: Sequence[str], values: Sequence[str]) -> Any:

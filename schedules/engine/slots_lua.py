@@ -55,3 +55,11 @@ if redis.call('SET', KEYS[2], '1', 'NX', 'PX', 1000) then return 1 end
 redis.call('SET', KEYS[3], '1', 'PX', 1000)
 return 0
 """)
+
+# KEYS: the right to look, the wish. Returns 1 when the holder of the right has to look once more; else it has given the
+# right back.
+LOOKED = Script("""
+if redis.call('DEL', KEYS[2]) == 1 then return 1 end
+redis.call('DEL', KEYS[1])
+return 0
+""")

@@ -1,7 +1,8 @@
 """How the engine's own SQL is executed: without the ORM, and on PostgreSQL prepared on the server.
 
-Planning a statement there costs more than executing it. ``{moment}`` in a text is a point in time as a parameter,
-``{nothing}`` the empty JSON object: the two things that the databases write differently.
+Planning a statement there costs more than executing it. What the databases write differently: ``{moment}`` is a
+point in time as a parameter (``{moment_or_clock}``: the database's own clock when it is None), ``{nothing}`` the empty
+JSON object.
 """
 
 from __future__ import annotations
@@ -77,5 +78,6 @@ def _stored(value: Any) -> Any:
 @cache
 def _written(text: str, vendor: str) -> str:
     if vendor == "postgresql":
+        text = text.replace("{moment_or_clock}", "COALESCE({moment}, clock_timestamp())")
         return text.replace("{moment}", "%s::timestamptz").replace("{nothing}", "'{}'::jsonb")
-    return text.replace("{moment}", "%s").replace("{nothing}", "'{}'")
+    return text.replace("{moment_or_clock}", "{moment}").replace("{moment}", "%s").replace("{nothing}", "'{}'")

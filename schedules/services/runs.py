@@ -143,7 +143,7 @@ def _insert(run: Run, action: str, cause: str, actor: Actor) -> Run:
 def _dispatch(run: Run) -> Requested:
     """After the commit: slots, token, message. What fails here stays queued and is the beat's to do."""
     try:
-        admitted = admission.admit_run(run.pk, database_now())
+        admitted = admission.admit_run(run.pk)
     except (slots.RedisError, slots.SlotsNotReady) as error:
         logger.warning("run %s stays queued: %s", run.job_run_id, error)
         return Requested(run=run, note=REDIS_AWAY)

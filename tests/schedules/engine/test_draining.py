@@ -14,6 +14,7 @@ import redis as redis_client
 from django.db import connection
 
 from schedules.engine import admission, draining, execution, slots
+from schedules.engine.candidates import outlook
 from schedules.engine.clock import database_now
 from schedules.engine.workers import Reporter
 from schedules.models import Run, Schedule, WorkerProcess
@@ -110,7 +111,7 @@ def test_a_worker_that_drains_counts_for_no_queue(transactional_db: None, monkey
     monkeypatch.setattr(os, "kill", lambda _, number: told.append(number))
     reporter = Reporter(name="one@host", queues=["scans"], slots=3)
     reporter._look(first=True)
-    assert admission.queue_room(database_now())["scans"] == 12
+    assert admission.room_of(outlook(database_now()))["scans"] == 12
     WorkerProcess.objects.update(drains_since=database_now())
     reporter._look(first=False)
     assert len(told) == 1, "it ends as if it had been sent SIGTERM"
