@@ -29,21 +29,23 @@ WORKER_GONE = timedelta(seconds=30)
 CAPACITY_SECONDS = 5.0
 
 
-def admit_waiting(now: datetime | None = None) -> int:
+def admit_waiting(now: datetime | None = None, *, queue: str = "") -> int:
     """Admit and publish what waits, as far as slots and queues go. Returns how many runs.
 
-    Raises ``RedisError`` when Redis can't be reached: everything stays queued.
+    ``queue``: where room has become free, so that no more are looked at than it takes. Raises ``RedisError`` when Redis
+    can't be reached: everything stays queued.
     """
     total = 0
     while (seen := candidates.outlook(now or statement_now())).lanes:
         room = _Room(seen)
-        found = candidates.candidates(seen, room=max(room.left.values()))
+        full = [name for name, left in room.left.items() if left <= 0]
+        found = candidates.candidates(seen, room=room.of(queue), full=full)
         if any(run.is_alone for run in found):
             room.bars = Bars(seen.now)
         admitted = len(_admit(found, room))
         total += admitted
         # A pass sees a bounded number of candidates, and fills at least one limit, which the next one leaves out.
-        if not admitted or admitted == len(found) or not any(room.has(run) for run in found):
+        if not admitted or admitted == len(found) or (queue and room.of(queue) <= 0):
             break
     return total
 
@@ -57,11 +59,12 @@ def admit_run(run_id: int, now: datetime | None = None) -> bool:
 def let_next_in(holder: slots.Holder, queue: str) -> None:
     """Free the slots of an attempt that ended, and admit those that waited for them.
 
-    Not while half of what may be out in the queue is out: workers have enough to do, and whoever takes of it looks.
+    Not while a quarter of what may be out in the queue waits for a worker: they have enough to do, and who takes of it
+    looks. So one look admits several.
     """
-    look = slots.release_and_ask(holder, queue=queue, enough=_capacity(queue) // 2)
+    look = slots.release_and_ask(holder, queue=queue, enough=_capacity(queue) // 4)
     while look:
-        admit_waiting()
+        admit_waiting(queue=queue)
         look = slots.looked()
 
 
@@ -87,6 +90,10 @@ class _Room:
         self.now, self.bars = seen.now, bars
         self.left = room_of(seen)
         self.full: set[str] = set()
+
+    def of(self, queue: str) -> int:
+        """Of this queue, or of the one that has most."""
+        return self.left.get(queue, max(self.left.values()))
 
     def has(self, run: Candidate) -> bool:
         # A recovery is asked for each time, also with a full queue, since who refuses it has to make way.

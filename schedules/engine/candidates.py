@@ -21,7 +21,7 @@ from schedules.models import Run
 
 # Of one organisation in one pass: so many of the oldest, and so many of the most urgent. A few sizes, since each is a
 # statement of its own to the database.
-_HALVES = (4, 10, 25)
+_HALVES = (2, 4, 10, 25)
 # In one pass. What is left out has more slots than those, or has waited for less long, and comes in the next.
 ORGANISATIONS = 64
 AGEING = timedelta(minutes=1)
@@ -128,21 +128,27 @@ def outlook(now: datetime | None) -> Outlook:
     return found
 
 
-def candidates(seen: Outlook, *, room: int) -> list[Candidate]:
-    """Of these lanes the runs that may start, in fair order. A bounded number of each organisation: somewhat more
-    than the ``room`` that there is for all."""
-    if not seen.lanes:
-        return []
-    half = f"{next((size for size in _HALVES if size >= room), _HALVES[-1])}"
+def candidates(seen: Outlook, *, room: int, full: Iterable[str] = ()) -> list[Candidate]:
+    """Of these lanes the runs that may start, in fair order, none of a queue that is full.
+
+    A bounded number of each organisation: of all of them somewhat more than the ``room`` that there is.
+    """
     asked = [lane.organisation_id for lane in _turns(seen.lanes, seen.held)]
+    half = _half(room, len(asked))
+    known = [seen.now, f",{','.join(full)},"]
     if is_postgresql():
-        rows = fetch(sql.LANES_OF_ALL.replace("{half}", half), [seen.now, asked])
+        rows = fetch(sql.LANES_OF_ALL.replace("{half}", half), [*known, asked])
     else:
-        rows = fetch(sql.SPECIAL.replace("{half}", half), [seen.now])
+        rows = fetch(sql.SPECIAL.replace("{half}", half), known)
         for organisation in asked:
-            rows += fetch(sql.LANE_OF_ONE.replace("{half}", half), [seen.now, organisation, organisation])
+            rows += fetch(sql.LANE_OF_ONE.replace("{half}", half), [*known, organisation, organisation])
     found = {run.pk: run for run in map(_candidate, rows)}
     return fair(found.values(), seen.held, seen.now)
+
+
+def _half(room: int, lanes: int) -> str:
+    wanted = 2 * room / max(1, lanes)
+    return str(next((size for size in _HALVES if size >= wanted), _HALVES[-1]))
 
 
 def _turns(waiting: Sequence[Lane], holds: Counter[int]) -> list[Lane]:

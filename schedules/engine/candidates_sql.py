@@ -2,6 +2,8 @@
 
 # run_waiting, run_waiting_urgent
 _WAITS = "status = 'queued' AND admission_token = ''"
+# The same as expressions, so that the index of all that waits does not look tempting.
+_NOT_OUT = "status || '' = 'queued' AND admission_token || '' = ''"
 # run_holding: it runs, its message is out, or what its lost attempt left has to be reaped.
 HOLDS = (
     "status IN ('queued', 'running') AND (status = 'running' OR NOT (admission_token = '') OR NOT (handle = {nothing}))"
@@ -69,22 +71,28 @@ SELECT {_COLUMNS} FROM (
   UNION ALL
   SELECT * FROM (
     SELECT * FROM schedules_run
-    WHERE {HOLDS} AND {_WAITS} AND next_attempt_at <= (SELECT now FROM moment)
+    WHERE {HOLDS} AND {_NOT_OUT} AND next_attempt_at <= (SELECT now FROM moment)
     ORDER BY next_attempt_at LIMIT {{half}}
   ) lost
 ) r
 WHERE (SELECT o.is_active FROM fleet_organisation o WHERE o.id = r.organisation_id)
 """
 
-# A scope that is full, or an agent that an exclusive waits for, must not fill the lane with runs that can't start. The
-# limit of a backfill stands in for that of its schedule. ``holds.Bars.stop`` says the same of one run.
+# A queue or a scope that is full, or an agent that an exclusive waits for, must not fill the lane with runs that can't
+# start. The limit of a backfill stands in for that of its schedule. ``holds.Bars.stop`` says the same of one run.
+#
+# All in one CASE: PostgreSQL takes it for half of the rows, walks the index in order and stops at the limit. Taken one
+# by one it expects next to nothing to be left, and sorts all that waits.
 _STARTABLE = f"""
   {_WAITS} AND organisation_id = {{asked}} AND next_attempt_at <= (SELECT now FROM moment)
-  AND (schedule_id IS NULL OR backfill_id IS NOT NULL OR schedule_id NOT IN (SELECT id FROM full_schedule))
-  AND (backfill_id IS NULL OR backfill_id NOT IN (SELECT id FROM full_backfill))
-  AND (agent_id IS NULL OR agent_id NOT IN (SELECT id FROM full_agent))
-  AND (agent_id IS NULL OR agent_id NOT IN (SELECT id FROM barring WHERE recovery = 1))
-  AND NOT EXISTS (SELECT 1 FROM barring b WHERE b.id = waiter.agent_id AND b.since < waiter.next_attempt_at)
+  AND CASE
+    WHEN {{position}}((SELECT full_queues FROM moment), ',' || queue || ',') > 0 THEN false
+    WHEN backfill_id IN (SELECT id FROM full_backfill) THEN false
+    WHEN backfill_id IS NULL AND schedule_id IN (SELECT id FROM full_schedule) THEN false
+    WHEN agent_id IN (SELECT id FROM full_agent) THEN false
+    WHEN agent_id IN (SELECT id FROM barring WHERE recovery = 1) THEN false
+    ELSE NOT EXISTS (SELECT 1 FROM barring b WHERE b.id = waiter.agent_id AND b.since < waiter.next_attempt_at)
+  END
 """
 
 
@@ -97,7 +105,7 @@ def _full(scope: str, table: str) -> str:
 
 _KNOWN = f"""
 WITH moment AS (
-  SELECT {{moment}} AS now
+  SELECT {{moment}} AS now, CAST(%s AS text) AS full_queues
 ), held AS (
   SELECT schedule_id, backfill_id, agent_id FROM schedules_run WHERE {HOLDS}
 ), full_schedule AS ({_full("schedule_id", "schedules_schedule")}
@@ -122,8 +130,8 @@ _LANE = f"""
   ) urgent
 """
 
-# The candidates of organisations, and the special ones of all. Parameters: the moment and, on PostgreSQL, the
-# organisations; elsewhere one of them, twice.
+# The candidates of organisations, and the special ones of all. Parameters: the moment, the full queues (",a,b,") and,
+# on PostgreSQL, the organisations; elsewhere one of them, twice.
 LANES_OF_ALL = f"""
 {_KNOWN} {_SPECIAL}
 UNION ALL

@@ -2,17 +2,18 @@
 
 Planning a statement there costs more than executing it. What the databases write differently: ``{moment}`` is a
 point in time as a parameter (``{moment_or_clock}``: the database's own clock when it is None), ``{nothing}`` the empty
-JSON object.
+JSON object, ``{position}(text, part)`` where a part begins, from 1, or 0.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from django.db import connection
 
@@ -44,7 +45,7 @@ def fetch(text: str, parameters: Sequence[object] = (), *, by_value: bool = Fals
 @contextmanager
 def _preparing(session: Any) -> Iterator[None]:
     """Django forbids a connection to prepare statements, since it writes their values into the text; ours may."""
-    _plan_once(session)
+    _keep_plans_fresh(session)
     session.prepare_threshold = 0
     try:
         yield
@@ -52,17 +53,25 @@ def _preparing(session: Any) -> Iterator[None]:
         session.prepare_threshold = None
 
 
-_planning_once: WeakSet[Any] = WeakSet()
+# How long a session keeps its plans. One that was made for an empty table reads the whole of a full one, ten times as
+# long, until PostgreSQL happens to look at the table's statistics.
+PLAN_SECONDS = 2.0
+_planned: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
 
-def _plan_once(session: Any) -> None:
-    """One plan for each of our statements, made when it is prepared: they look rows up by index whatever the values.
+def _keep_plans_fresh(session: Any) -> None:
+    """One plan for each of our statements, whatever the values: they look rows up by index. Made anew now and then.
 
     Of the ORM's statements none is prepared, so that they are planned as ever.
     """
-    if session not in _planning_once:
+    now, since = time.monotonic(), _planned.get(session)
+    if since is None:
         session.execute("SET plan_cache_mode = force_generic_plan")
-        _planning_once.add(session)
+    elif now - since > PLAN_SECONDS:
+        session.execute("DISCARD PLANS")
+    else:
+        return
+    _planned[session] = now
 
 
 def moment_of(value: datetime | str) -> datetime:
@@ -79,5 +88,7 @@ def _stored(value: Any) -> Any:
 def _written(text: str, vendor: str) -> str:
     if vendor == "postgresql":
         text = text.replace("{moment_or_clock}", "COALESCE({moment}, clock_timestamp())")
-        return text.replace("{moment}", "%s::timestamptz").replace("{nothing}", "'{}'::jsonb")
-    return text.replace("{moment_or_clock}", "{moment}").replace("{moment}", "%s").replace("{nothing}", "'{}'")
+        text = text.replace("{moment}", "%s::timestamptz").replace("{nothing}", "'{}'::jsonb")
+        return text.replace("{position}", "strpos")
+    text = text.replace("{moment_or_clock}", "{moment}").replace("{moment}", "%s").replace("{nothing}", "'{}'")
+    return text.replace("{position}", "instr")
