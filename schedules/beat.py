@@ -24,7 +24,13 @@ from schedules.engine.admission import admit_waiting
 from schedules.engine.clock import database_now
 from schedules.engine.leader import Leadership
 from schedules.engine.pausing import pause_failing_due
-from schedules.engine.planning import anything_due, plan_due, recompute_cursors
+from schedules.engine.planning import (
+    next_due,
+    note_zones_current,
+    plan_due,
+    recompute_cursors,
+    zones_are_current,
+)
 from schedules.engine.publishing import BrokerUnreachable
 from schedules.engine.rescue import Rescue
 from schedules.engine.slots import RedisError, SlotsNotReady
@@ -35,7 +41,10 @@ T = TypeVar("T")
 # How long planning may go on in one tick before admission gets its turn.
 PLANNING_SECONDS = 1.0
 RESCUE_SECONDS = 1.0
+# What goes on longer than planned still has to be looked at, and a long look must not take all the time.
+SWEEP_AT_LATEST, SWEEP_SHARE = 4.0, 5.0
 FAREWELL_SECONDS = 2.0
+SOON = 0.1
 
 
 class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
@@ -46,6 +55,7 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
         self._rescue = Rescue()
         self._leads = self._won = self._zones_current = False
         self._lease_checked = self._rescued = 0.0
+        self._until_next_fire, self._sweep_every = 0.0, RESCUE_SECONDS
         super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -55,16 +65,14 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
             if not self._lead():
                 return limit
             self._step("zones", self._recompute)
-            busy = self._step("planning", lambda: anything_due(database_now()) and self._plan())
-            self._step("admission", lambda: admit_waiting(database_now()))
-            if time.monotonic() - self._rescued >= RESCUE_SECONDS:
-                self._rescued = time.monotonic()
-                self._sweep()
+            busy = self._step("planning", self._plan)
+            self._step("admission", admit_waiting)
+            self._sweep_in_turn(busy=bool(busy))
             wait = self._step("housekeeping", lambda: super(WatchbillScheduler, self).tick(*args, **kwargs))
         except (OperationalError, InterfaceError) as error:
             self._lost_database(error)
             return limit
-        return 0 if busy else max(0.0, min(limit if wait is None else float(wait), limit))
+        return 0 if busy else max(0.0, min(limit if wait is None else float(wait), self._until_next_fire, limit))
 
     def close(self) -> None:
         """A beat that ends in order lets the stand-by take over at once.
@@ -137,13 +145,18 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
         self._heap = None
 
     def _recompute(self) -> None:
-        """Next fires by the present time-zone data, once for each leader: a new version comes with a new process."""
+        """Next fires by the present time-zone data, once for each version: a new one comes with a new process."""
         begun = time.monotonic()
+        self._zones_current = self._zones_current or zones_are_current()
         while not self._zones_current and time.monotonic() - begun < PLANNING_SECONDS:
             self._zones_current = not recompute_cursors(database_now())
+            if self._zones_current:
+                note_zones_current(database_now())
 
     def _plan(self) -> bool:
         """Plan what is due, for about a second at most. Returns whether more is due."""
+        if not self._is_due():
+            return False
         self._step("failing jobs", lambda: pause_failing_due(database_now()))
         begun, turn = time.monotonic(), 0
         while fastlane.is_open() and time.monotonic() - begun < PLANNING_SECONDS:
@@ -151,14 +164,30 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
                 break
         while time.monotonic() - begun < PLANNING_SECONDS:
             if not plan_due(database_now(), latest_first=bool(turn % 2)).more:
+                if self._is_due():  # what somebody else holds now, or what has just become due
+                    self._until_next_fire = SOON
                 return False
             turn += 1
         return True
 
-    def _sweep(self) -> None:
-        self._step("lost leases", lambda: self._rescue.lost_leases(database_now()))
-        self._step("slots", self._rescue.slots)
-        self._step("unclaimed", lambda: self._rescue.unclaimed(database_now()))
+    def _is_due(self) -> bool:
+        """Whether a fire is due, and when the next one will be: the tick sleeps no longer than until then."""
+        self._until_next_fire = float("inf")
+        if first := next_due():
+            self._until_next_fire = (first - database_now()).total_seconds()
+        return self._until_next_fire <= 0
+
+    def _sweep_in_turn(self, *, busy: bool) -> None:
+        """Each second. Put off while more is due, or when it takes long, but never for long."""
+        waited = time.monotonic() - self._rescued
+        if waited >= (SWEEP_AT_LATEST if busy else self._sweep_every):
+            begun = time.monotonic()
+            self._step("lost leases", lambda: self._rescue.lost_leases(database_now()))
+            self._step("slots", self._rescue.slots)
+            self._step("unclaimed", lambda: self._rescue.unclaimed(database_now()))
+            self._rescued = time.monotonic()
+            took = self._rescued - begun
+            self._sweep_every = min(max(RESCUE_SECONDS, SWEEP_SHARE * took), SWEEP_AT_LATEST)
 
     def _step(self, name: str, work: Callable[[], T]) -> T | None:
         """One phase: when Redis is away or the phase is broken the others go on, and it is tried in the next tick."""

@@ -10,6 +10,7 @@ HOLDS = (
 )
 
 # All that admission has to know before it looks at runs, in one round trip: kind, organisation, number, text, moment.
+# Who holds slots is counted when somebody waits.
 # The organisations with a run that waits are found from one to the next through the index, whatever the number of runs:
 # a GROUP BY would read them all. Parameter: the moment; without one PostgreSQL's own clock.
 OUTLOOK = f"""
@@ -31,7 +32,8 @@ SELECT 'clock', CAST(NULL AS bigint), CAST(NULL AS bigint), CAST(NULL AS text), 
 UNION ALL
 SELECT 'lane', id, max_concurrent_runs, NULL, since FROM lane WHERE since <= (SELECT now FROM clock)
 UNION ALL
-SELECT 'held', organisation_id, count(*), NULL, NULL FROM schedules_run WHERE {HOLDS} GROUP BY organisation_id
+SELECT 'held', organisation_id, count(*), NULL, NULL FROM schedules_run
+WHERE {HOLDS} AND EXISTS (SELECT 1 FROM lane) GROUP BY organisation_id
 UNION ALL
 SELECT 'out', NULL, count(*), queue, NULL FROM schedules_run
 WHERE status = 'queued' AND NOT (admission_token = '') GROUP BY queue

@@ -21,8 +21,8 @@ from schedules.engine import ledger, lifecycle, slots
 from schedules.engine.course import Course, course_after, expected_rule
 from schedules.engine.fates import Plan, plan_one
 from schedules.engine.newruns import planned_run
-from schedules.engine.statements import fetch
-from schedules.models import BlackoutCalendar, Run, Schedule
+from schedules.engine.statements import fetch, moment_of
+from schedules.models import BlackoutCalendar, EngineLease, Run, Schedule
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +49,18 @@ class StillCatchingUp(Exception):
     """So many missed fires are being made up that an edit has to wait for the beat."""
 
 
-def anything_due(now: datetime) -> bool:
-    """Whether planning has to look: most ticks end here, whatever the number of schedules."""
-    return bool(fetch(_ANY_DUE, [now], by_value=True))
+def next_due() -> datetime | None:
+    """The earliest next fire of all, by its cursor: most ticks end here, whatever the number of schedules."""
+    rows = fetch(_NEXT_DUE, by_value=True)
+    return moment_of(rows[0][0]) if rows else None
 
 
-_ANY_DUE = "SELECT 1 FROM schedules_schedule WHERE enabled AND next_run_at <= {moment} ORDER BY next_run_at LIMIT 1"
+_NEXT_DUE = """
+SELECT next_run_at FROM schedules_schedule s
+WHERE enabled AND next_run_at IS NOT NULL
+  AND (SELECT o.is_active FROM fleet_organisation o WHERE o.id = s.organisation_id)
+ORDER BY next_run_at LIMIT 1
+"""
 
 
 def plan_due(now: datetime, *, limit: int = BATCH, latest_first: bool = False) -> Planned:
@@ -104,6 +110,16 @@ def _has_open_fires(schedule: Schedule, now: datetime) -> bool:
     except timing.ExpressionError:
         return schedule.planned_through < now
     return fire is not None and fire <= now
+
+
+def zones_are_current() -> bool:
+    """Whether every cursor was looked at with the present time-zone data before: looking takes a second a million."""
+    return EngineLease.objects.filter(name="zones", holder=timing.zone_data_version()).exists()
+
+
+def note_zones_current(now: datetime) -> None:
+    values = {"holder": timing.zone_data_version(), "expires_at": now, "renewed_at": now}
+    EngineLease.objects.update_or_create(name="zones", defaults=values)
 
 
 def recompute_cursors(now: datetime, *, limit: int = BATCH) -> int:

@@ -122,7 +122,7 @@ def test_a_tick_outlives_the_database(
     def gone(*_: Any, **__: Any) -> None:
         raise OperationalError("the server closed the connection")
 
-    monkeypatch.setattr(module, "anything_due", gone)
+    monkeypatch.setattr(module, "next_due", gone)
     assert beat.tick() > 0
     assert not beat._leads, "it asks for the lease again"
     monkeypatch.undo()
@@ -146,3 +146,40 @@ def test_a_signal_in_the_middle_of_a_statement_ends_the_beat(
         beat.close()
     assert time.monotonic() - begun < 2
     assert EngineLease.objects.get(name="beat").expires_at <= database_now(), "it was given back"
+
+
+def test_a_tick_sleeps_no_longer_than_until_the_next_fire(
+    beats: Callable[[], WatchbillScheduler],
+    sent: list[str],
+    redis: redis_client.Redis,
+    make_schedule: Callable[..., Schedule],
+) -> None:
+    beat = beats()
+    assert beat.tick() == pytest.approx(0.5), "nothing is due for long"
+    make_schedule("soon", "@yearly", next_run_at=database_now() + timedelta(seconds=0.3))
+    assert 0 < beat.tick() <= 0.3
+
+
+def test_what_can_not_be_planned_now_keeps_no_beat_busy(
+    beats: Callable[[], WatchbillScheduler],
+    sent: list[str],
+    redis: redis_client.Redis,
+    make_schedule: Callable[..., Schedule],
+) -> None:
+    schedule = make_schedule("closed", "@yearly", next_run_at=database_now() - timedelta(minutes=1))
+    type(schedule.organisation).objects.update(is_active=False)
+    assert beats().tick() == pytest.approx(0.5)
+
+
+def test_cursors_are_looked_at_once_for_each_version_of_the_zones(
+    beats: Callable[[], WatchbillScheduler], sent: list[str], redis: redis_client.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from schedules import beat as module
+
+    looks: list[object] = []
+    monkeypatch.setattr(module, "recompute_cursors", lambda now: looks.append(now) or 0)
+    for _ in range(2):
+        beat = beats()
+        beat.tick()
+        beat._leadership.resign()
+    assert len(looks) == 1

@@ -105,6 +105,8 @@ def test_it_says_what_is_held_and_out(make_schedule: Make, organisation: Organis
     one = Run.objects.admitted().first()
     assert one
     Run.objects.filter(pk=one.pk).update(status="running", claim_token="x", admission_token="")
+    held = {run.pk for run in candidates.all_held()}
+    assert held == set(Run.objects.values_list("pk", flat=True))
+    wait(schedule)
     seen = candidates.outlook(database_now())
     assert (seen.held[organisation.pk], seen.out["scans"]) == (5, 4)
-    assert {run.pk for run in candidates.all_held()} == set(Run.objects.values_list("pk", flat=True))
