@@ -111,10 +111,14 @@ class Outlook:
     workers: list[Worker] = field(default_factory=list)
 
 
-def outlook(now: datetime | None) -> Outlook:
-    """What admission has to know first. Without ``now`` the database's clock is read (``clock.statement_now``)."""
+def outlook(now: datetime | None, *, count_messages: bool = False) -> Outlook:
+    """What admission has to know first. Without ``now`` the database's clock is read (``clock.statement_now``).
+
+    When nobody waits, nothing is counted; ``count_messages``: those that are out are, all the same.
+    """
     found = Outlook()
-    for kind, organisation, number, text, moment in fetch(sql.OUTLOOK, [now]):
+    statement = sql.OUTLOOK.replace("{counted}", sql.ALWAYS if count_messages else sql.IF_NEEDED)
+    for kind, organisation, number, text, moment in fetch(statement, [now]):
         if kind == "clock":
             found.now = moment_of(moment)
         elif kind == "lane":

@@ -10,7 +10,7 @@ HOLDS = (
 )
 
 # All that admission has to know before it looks at runs, in one round trip: kind, organisation, number, text, moment.
-# Who holds slots is counted when somebody waits.
+# Who holds slots is counted when somebody waits, and so are messages unless they are asked for (``{counted}``).
 # The organisations with a run that waits are found from one to the next through the index, whatever the number of runs:
 # a GROUP BY would read them all. Parameter: the moment; without one PostgreSQL's own clock.
 OUTLOOK = f"""
@@ -36,10 +36,11 @@ SELECT 'held', organisation_id, count(*), NULL, NULL FROM schedules_run
 WHERE {HOLDS} AND EXISTS (SELECT 1 FROM lane) GROUP BY organisation_id
 UNION ALL
 SELECT 'out', NULL, count(*), queue, NULL FROM schedules_run
-WHERE status = 'queued' AND NOT (admission_token = '') GROUP BY queue
+WHERE status = 'queued' AND NOT (admission_token = '') AND {{counted}} GROUP BY queue
 UNION ALL
 SELECT 'worker', NULL, slots, CAST(queues AS text), seen_at FROM schedules_workerprocess
 """
+IF_NEEDED, ALWAYS = "EXISTS (SELECT 1 FROM lane)", "1 = 1"
 
 
 def _limit(scope: str, table: str) -> str:

@@ -208,7 +208,7 @@ class _Standing:
     """Who waits already and what the queues have room for, through all batches of a call."""
 
     def __init__(self, now: datetime) -> None:
-        seen = candidates.outlook(now)
+        seen = candidates.outlook(now, count_messages=True)
         self.waiting = {lane.organisation_id for lane in seen.lanes}
         self.bars, self.room = Bars(now), admission.room_of(seen)
 
