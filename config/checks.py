@@ -50,11 +50,15 @@ def check_executors(**_: Any) -> list[CheckMessage]:
 
 @register()
 def check_leases(**_: Any) -> list[CheckMessage]:
-    """A lease of less than three heartbeats calls a busy worker dead."""
-    watch = settings.WATCHBILL
-    if watch.lease_seconds >= 3 * watch.heartbeat_seconds:
-        return []
-    text = (
-        f"LEASE_SECONDS={watch.lease_seconds:g} is less than three times HEARTBEAT_SECONDS={watch.heartbeat_seconds:g}."
-    )
-    return [checks.Warning(text, hint="Live workers may be taken for lost; raise LEASE_SECONDS.", id="watchbill.W001")]
+    """A lease of less than three heartbeats calls a busy worker dead; of two or less, every worker stops its work."""
+    lease, beat = settings.WATCHBILL.lease_seconds, settings.WATCHBILL.heartbeat_seconds
+    text = f"LEASE_SECONDS={lease:g} is less than three times HEARTBEAT_SECONDS={beat:g}."
+    if lease <= 2 * beat:
+        # A worker gives up one heartbeat before its lease is over, and renews once in a heartbeat.
+        hint = "A worker could not renew in time and would stop all its work: raise LEASE_SECONDS."
+        return [Error(text, hint=hint, id="watchbill.E005")]
+    if lease < 3 * beat:
+        return [
+            checks.Warning(text, hint="Live workers may be taken for lost; raise LEASE_SECONDS.", id="watchbill.W001")
+        ]
+    return []

@@ -6,7 +6,7 @@ import logging
 import secrets
 from dataclasses import dataclass
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
 from fleet.actors import Actor
 from fleet.audit import audit_record
@@ -144,15 +144,15 @@ def _dispatch(run: Run) -> Requested:
     """After the commit: slots, token, message. What fails here stays queued and is the beat's to do."""
     try:
         admitted = admission.admit_run(run.pk)
+        fresh = Run.objects.with_limits().get(pk=run.pk)
     except (slots.RedisError, slots.SlotsNotReady) as error:
         logger.warning("run %s stays queued: %s", run.job_run_id, error)
         return Requested(run=run, note=REDIS_AWAY)
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         # The run is committed: told as a refusal, it would be asked for a second time.
         logger.warning("run %s stays queued: %s", run.job_run_id, error)
         return Requested(run=run, note=BEAT_STARTS_IT)
     note = "" if admitted else "It waits for a free slot: an earlier run is still active."
-    fresh = Run.objects.with_limits().get(pk=run.pk)
     return Requested(run=fresh, note="" if fresh.status != Run.Status.QUEUED else note)
 
 

@@ -38,7 +38,7 @@ def test_boot_checks_name_what_is_wrong(settings: Any) -> None:
         settings.WATCHBILL, redis_url="amqp://host", lease_seconds=5, heartbeat_seconds=3
     )
     assert [each.id for each in checks.check_redis_url()] == ["watchbill.E002"]
-    assert [each.id for each in checks.check_leases()] == ["watchbill.W001"]
+    assert [each.id for each in checks.check_leases()] == ["watchbill.E005"]
     settings.SECRET_KEY_IS_RANDOM = True
     settings.DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql"}}
     assert [each.id for each in checks.check_secret_key()] == ["watchbill.E001"]
@@ -68,3 +68,11 @@ def test_a_database_that_can_not_be_used_is_one_line(url: str, said: str) -> Non
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert "sekret" not in done.stderr
+
+
+@pytest.mark.parametrize(("lease", "found"), [(10.0, ["watchbill.E005"]), (12.0, ["watchbill.W001"]), (15.0, [])])
+def test_a_lease_has_to_outlast_its_heartbeats(settings: Any, lease: float, found: list[str]) -> None:
+    from config import checks
+
+    settings.WATCHBILL = dataclasses.replace(settings.WATCHBILL, lease_seconds=lease, heartbeat_seconds=5.0)
+    assert [each.id for each in checks.check_leases()] == found
