@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 from django.db.backends.sqlite3 import base
@@ -54,9 +55,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _gate: Gate | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        connection = super().get_new_connection(conn_params)
         if not self.is_in_memory_db():
-            self._gate = Gate(f"{conn_params['database']}-gate")
-        return super().get_new_connection(conn_params)
+            with suppress(OSError):  # a database that can only be read has no gate, and needs none
+                self._gate = Gate(f"{conn_params['database']}-gate")
+        return connection
 
     def _start_transaction_under_autocommit(self) -> None:
         if self._gate:
