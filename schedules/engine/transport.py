@@ -8,8 +8,10 @@ error it is what it is: the worker reconnects, and the sweep of the beat publish
 An item of a queue that is no message (not JSON, without properties, not base64) raises out of the worker's loop, and
 ends the worker: "Unrecoverable error". Here it is dropped with one line.
 
-A Redis that has no memory left, or became a replica, refuses the acknowledgement, which ended the worker likewise. It
-connects anew instead, until Redis takes it; what it could not acknowledge comes again, with a void token.
+A Redis that has no memory left, or became a replica, refuses the acknowledgement. As any error it ended the worker; as a
+connection error kombu logs it and goes on, but counts the message as one that is still worked on: with as many of
+them as there are slots the worker took nothing any more (found by ``make chaos``). Here the place is given back; what
+could not be acknowledged comes again, with a void token.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from queue import Empty
 from typing import Any
 
 from kombu.transport.redis import Channel as RedisChannel
+from kombu.transport.redis import QoS as RedisQoS
 from kombu.transport.redis import Transport as RedisTransport
 from kombu.transport.virtual import Message as VirtualMessage
+from kombu.transport.virtual import QoS as VirtualQoS
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
@@ -30,6 +34,8 @@ logger = logging.getLogger(__name__)
 LONGEST_BODY = 1_000_000
 # How much of what was wrong is quoted.
 LONGEST_REASON = 200
+# Redis answers, and takes nothing.
+REFUSALS = (OutOfMemoryError, ReadOnlyError)
 
 
 class Unreadable(ValueError):
@@ -46,8 +52,18 @@ class Message(VirtualMessage):
             raise Unreadable(f"its body has {len(self.body)} bytes")
 
 
+class QoS(RedisQoS):
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+        except REFUSALS as error:
+            VirtualQoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
+            logger.warning("a message could not be acknowledged, it comes again and is dropped: %s", told(error))
+
+
 class Channel(RedisChannel):
     Message = Message
+    QoS = QoS
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - kombu's signature
         if self.connection is None or self.connection.client is None:
@@ -66,7 +82,7 @@ class Channel(RedisChannel):
 
 class Transport(RedisTransport):
     Channel = Channel
-    connection_errors = (*RedisTransport.connection_errors, OutOfMemoryError, ReadOnlyError)
+    connection_errors = (*RedisTransport.connection_errors, *REFUSALS)
 
 
 def told(error: BaseException) -> str:
