@@ -8,7 +8,7 @@ error it is what it is: the worker reconnects, and the sweep of the beat publish
 An item of a queue that is no message (not JSON, without properties, not base64) raises out of the worker's loop, and
 ends the worker: "Unrecoverable error". Here it is dropped with one line.
 
-A Redis that has no memory left, or became a replica, refuses the acknowledgement. As any error it ended the worker; as a
+A Redis that has no memory left, or became a replica, refuses the acknowledgement. That ended the worker; as a
 connection error kombu logs it and goes on, but counts the message as one that is still worked on: with as many of
 them as there are slots the worker took nothing any more (found by ``make chaos``). Here the place is given back; what
 could not be acknowledged comes again, with a void token.
