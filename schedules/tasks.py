@@ -25,7 +25,7 @@ def _register(key: str) -> None:
     @shared_task(name=key, ignore_result=True, acks_late=True)
     def run_attempt(*args: Any, **kwargs: Any) -> None:
         if claim := claim_of(args, kwargs):
-            execution.execute(run_id=claim.run, attempt=claim.attempt, token=claim.token)
+            execution.execute(claim)
         else:
             logger.error("a message for %s was dropped: its arguments name no attempt of a run", key)
 

@@ -53,7 +53,11 @@ def admit_waiting(now: datetime | None = None, *, queue: str = "") -> int:
 def admit_run(run_id: int, now: datetime | None = None) -> bool:
     """Admit and publish this one, when it waits and there is room. Raises as :func:`admit_waiting`."""
     run, seen = candidates.candidate(run_id), candidates.outlook(now or statement_now())
-    return run is not None and run.next_attempt_at <= seen.now and bool(_admit([run], _Room(seen, bars=Bars(seen.now))))
+    if run is None or run.next_attempt_at > seen.now:
+        return False
+    # Who needs no agent is barred by nobody, and is spared the question.
+    bars = Bars(seen.now) if run.agent_id is not None else None
+    return bool(_admit([run], _Room(seen, bars=bars)))
 
 
 def let_next_in(holder: slots.Holder, queue: str) -> None:
@@ -62,10 +66,11 @@ def let_next_in(holder: slots.Holder, queue: str) -> None:
     Not while a quarter of what may be out in the queue waits for a worker: they have enough to do, and who takes of it
     looks. So one look admits several.
     """
-    look = slots.release_and_ask(holder, queue=queue, enough=_capacity(queue) // 4)
+    enough = _capacity(queue) // 4
+    look = slots.release_and_ask(holder, queue=queue, enough=enough)
     while look:
         admit_waiting(queue=queue)
-        look = slots.looked()
+        look = slots.looked(queue=queue, enough=enough)
 
 
 def _admit(runs: Sequence[Candidate], room: _Room) -> list[Candidate]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from django.conf import settings
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 TIMEOUT_SECONDS = 0.8
@@ -36,3 +39,17 @@ def call(*command: str | int) -> Any:
         return connection.read_response()
     finally:
         pool.release(connection)
+
+
+class Script:
+    """A script for Redis, and the hash by which it is known there once it was sent."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def __call__(self, keys: Sequence[str], values: Sequence[str]) -> Any:
+        try:
+            return call("EVALSHA", self.sha, len(keys), *keys, *values)
+        except NoScriptError:
+            return call("EVAL", self.text, len(keys), *keys, *values)

@@ -10,8 +10,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from celery.events import EventDispatcher
 from celery.worker.consumer import Consumer as CeleryConsumer
 
+from schedules.engine import chain
 from schedules.engine.transport import told
 
 logger = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         handle = super().create_task_handler(*args, **kwargs)
 
         def handle_or_drop(message: Any) -> None:
+            chain.watched(by_somebody=tells_of_tasks(self.event_dispatcher))
             try:
                 if problem := problem_of(message):
                     self._drop(message, problem)
@@ -53,6 +56,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         name = f"{headers.get('task')!r:.80} {headers.get('id')!r:.80}"
         logger.error("message %s was dropped: %s", name, reason)
         message.reject_log_error(logger, self.connection_errors)
+
+
+def tells_of_tasks(events: EventDispatcher | None) -> bool:
+    """Whether a worker sends an event for each task's start and end: Flower asks it to."""
+    return events is not None and events.enabled and (not events.groups or "task" in events.groups)
 
 
 def problem_of(message: Any) -> str:

@@ -16,6 +16,8 @@ from pydantic import ValidationError
 
 from schedules.engine import admission, lifecycle, pausing, slots
 from schedules.engine.attempt import Attempt
+from schedules.engine.chain import Chain
+from schedules.engine.claims import Claim
 from schedules.engine.clock import database_now, statement_now
 from schedules.engine.keeper import keeper
 from schedules.engine.lifecycle import Outcome
@@ -44,47 +46,85 @@ class HandedBack:
     """Stopped because its worker ends: another one starts it anew."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Freed:
+    """The slots that an attempt holds no longer."""
+
+    holder: slots.Holder
+    queue: str
+
+
 #: How an attempt came to its end.
 Ended = Outcome | Unreaped | HandedBack
 # A worker that dies again and again on the same run is more likely killed by it than unlucky.
 LOST_LIMIT = 5
 
 
-def execute(*, run_id: int, attempt: int, token: str) -> None:
-    """Handle one message. A message whose token is void (redelivered, retried, cancelled) is dropped."""
-    run = _claim(run_id, attempt, token)
-    if run is None:
-        logger.info("message for run %s attempt %s dropped: its token is void", run_id, attempt)
-        return
+def execute(claim: Claim) -> None:
+    """Handle one message, then those of the same executor that wait behind it (``chain``).
+
+    A message whose token is void (redelivered, retried, cancelled) is dropped.
+    """
+    chain, former = Chain(), None
+    run = _claim(claim)
+    while run:
+        work = Attempt(run, redact=Redactor(), log_limit_bytes=settings.WATCHBILL.log_limit_bytes)
+        with keeper().attending(work):
+            # Not before: who looks for waiters must not let the lease of the run that it has claimed run out.
+            _let_next_in(former)
+            done = _work_off(work, chain)
+        former, run = done.freed, done.following
+        if not run and done.wanted:
+            run = _claim(done.wanted)
+    _let_next_in(former)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What is left to do after an attempt: slots to free, and the next run, or the message that names it."""
+
+    freed: Freed | None = None
+    following: Run | None = None
+    wanted: Claim | None = None
+
+
+def _work_off(work: Attempt, chain: Chain) -> Done:
+    """One claimed attempt to its end."""
+    run, freed = work.run, Freed(holder=slots.holder_of(work.run), queue=work.run.queue)
     if not _hold_slots(run):
-        return
-    work = Attempt(run, redact=Redactor(), log_limit_bytes=settings.WATCHBILL.log_limit_bytes)
-    with keeper().attending(work):
-        outcome = _masked(work, _perform(work))
-        _insist(work.runlog.close, work)
-        recorded = _insist(lambda: _record(run, outcome), work)
+        return Done()
+    outcome = _masked(work, _perform(work))
+    _insist(work.runlog.close, work)
+    wanted = chain.next(task=run.executor, queue=run.queue) if _is_success(outcome) else None
+    recorded, following = _insist(lambda: _record(run, outcome, wanted), work) or (False, None)
     if not recorded:
         logger.warning("run %s: the attempt had lost its claim; what it did is not recorded", run.job_run_id)
-    elif not isinstance(outcome, Unreaped):
-        if isinstance(outcome, Outcome):
-            _pause_if_failing(run, outcome)
-        _let_next_in(run, attempt)
+    elif isinstance(outcome, Outcome):
+        _pause_if_failing(run, outcome)
+    is_free = recorded and not isinstance(outcome, Unreaped)
+    return Done(freed=freed if is_free else None, following=following, wanted=wanted)
 
 
-def _claim(run_id: int, attempt: int, token: str) -> Run | None:
+def _is_success(outcome: Ended) -> bool:
+    return isinstance(outcome, Outcome) and outcome.status == "success"
+
+
+def _claim(wanted: Claim) -> Run | None:
     """Claim, on a new connection when the kept one is dead: connections outlive tasks here (CELERY_DB_REUSE_MAX)."""
 
     def claim() -> Run | None:
-        now = statement_now()
-        return lifecycle.run_claim(run_id=run_id, attempt=attempt, token=token, worker=worker_name(), now=now)
+        return lifecycle.run_claim(wanted, worker=worker_name(), now=statement_now())
 
     try:
-        return claim()
+        run = claim()
     except (OperationalError, InterfaceError) as error:
-        logger.warning("run %s: the database connection is made anew: %s", run_id, error)
+        logger.warning("run %s: the database connection is made anew: %s", wanted.run, error)
         connection.close()
         # When this fails too, the message is gone and the sweep publishes the run again.
-        return claim()
+        run = claim()
+    if run is None:
+        logger.info("message for run %s attempt %s dropped: its token is void", wanted.run, wanted.attempt)
+    return run
 
 
 def worker_name() -> str:
@@ -100,24 +140,35 @@ def _masked(work: Attempt, outcome: Ended) -> Ended:
     return replace(outcome, result=replace(outcome.result, summary=summary, details=details))
 
 
-def _record(run: Run, outcome: Ended) -> bool:
+def _record(run: Run, outcome: Ended, wanted: Claim | None) -> tuple[bool, Run | None]:
+    """Whether the end could be recorded, and the run that was claimed in the same step."""
     if isinstance(outcome, HandedBack):
-        return lifecycle.run_hand_back(run, cause="its worker was drained", now=database_now())
+        return lifecycle.run_hand_back(run, cause="its worker was drained", now=database_now()), None
     if isinstance(outcome, Unreaped):
-        return lifecycle.run_not_reaped(run, cause=outcome.cause, outcome=outcome.of, now=database_now())
+        return lifecycle.run_not_reaped(run, cause=outcome.cause, outcome=outcome.of, now=database_now()), None
     try:
-        try:
-            return lifecycle.run_finish(run, outcome, now=statement_now()) is not None
-        except IntegrityError:
-            # A job that was to follow was deleted meanwhile; the second look does not find it any more.
-            return lifecycle.run_finish(run, outcome, now=statement_now()) is not None
+        if wanted:
+            ended, following = lifecycle.run_succeed_and_claim(
+                run, outcome, wanted, worker=worker_name(), now=statement_now()
+            )
+            if ended:
+                return True, following
+        return _finish(run, outcome), None
     except (OperationalError, InterfaceError):
         raise
     except DatabaseError as error:
         # What can't be stored would otherwise be tried for ever while the lease is kept.
         logger.exception("run %s: its outcome can't be stored", run.job_run_id)
         plain = _failed("executor_error", f"The outcome ({outcome.status}) can't be stored: {type(error).__name__}.")
-        return lifecycle.run_finish(run, plain, now=database_now()) is not None
+        return lifecycle.run_finish(run, plain, now=database_now()) is not None, None
+
+
+def _finish(run: Run, outcome: Outcome) -> bool:
+    try:
+        return lifecycle.run_finish(run, outcome, now=statement_now()) is not None
+    except IntegrityError:
+        # A job that was to follow was deleted meanwhile; the second look does not find it any more.
+        return lifecycle.run_finish(run, outcome, now=statement_now()) is not None
 
 
 def _hold_slots(run: Run) -> bool:
@@ -261,9 +312,11 @@ def _pause_if_failing(run: Run, outcome: Outcome) -> None:
         logger.warning("the beat pauses %s if it keeps failing: %s", run.schedule_name, error)
 
 
-def _let_next_in(run: Run, attempt: int) -> None:
+def _let_next_in(freed: Freed | None) -> None:
     """After the commit: free the slots, then look for waiters. What fails here, the sweep of the beat does."""
+    if freed is None:
+        return
     try:
-        admission.let_next_in(replace(slots.holder_of(run), attempt=attempt), run.queue)
+        admission.let_next_in(freed.holder, freed.queue)
     except (slots.RedisError, slots.SlotsNotReady, DatabaseError, InterfaceError) as error:
         logger.warning("the beat admits the next run: %s", error)

@@ -61,24 +61,30 @@ class Claim:
     def matches(self) -> list[int | str]:
         return [self.run_id, self.attempt, self.admission_token]
 
+    @property
+    def values(self) -> list[int | str]:
+        """The parameters of the claiming part of a statement, in its order."""
+        return [self.claim_token, self.worker, *self.matches, f"by {self.worker}"]
+
 
 def claim(wanted: Claim, now: datetime | None) -> Run | None:
     """The run with all that limits it, claimed; None when run, attempt and token match no more.
 
     Its organisation, schedule and backfill are loaded as far as a worker reads them.
     """
-    cause = f"by {wanted.worker}"
     if is_postgresql():
-        rows = fetch(_claim_sql(), [now, wanted.claim_token, wanted.worker, *wanted.matches, cause])
+        rows = fetch(_with_columns(sql.CLAIM), [now, *wanted.values])
         return _built(rows[0]) if rows else None
     assert now is not None  # noqa: S101 - only PostgreSQL's statements read a clock of their own
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_select_sql(), wanted.matches)
-        row = cursor.fetchone()
-        return _claim_row(cursor, _built(row), wanted, now) if row else None
+        return _claim_row(cursor, wanted, now)
 
 
-def _claim_row(cursor: Any, run: Run, wanted: Claim, now: datetime) -> Run:
+def _claim_row(cursor: Any, wanted: Claim, now: datetime) -> Run | None:
+    cursor.execute(_with_columns(sql.SELECT_ADMITTED), wanted.matches)
+    if not (row := cursor.fetchone()):
+        return None
+    run = _built(row)
     run.status, run.admission_token, run.admitted_at = Run.Status.RUNNING, "", None
     run.claim_token, run.worker, run.started_at = wanted.claim_token, wanted.worker, now
     run.deadline_at = now + timedelta(seconds=run.timeout_seconds)
@@ -103,17 +109,32 @@ def renew(claims: Sequence[tuple[int, str]]) -> set[str]:
     return valid
 
 
-def succeed(run: Run, texts: Sequence[str], details: object, cause: str, now: datetime | None) -> dict[str, Any] | None:
-    """The end of an attempt that succeeded, when nothing follows it: (summary, session id, message id) and details.
+@dataclass(frozen=True, kw_only=True)
+class Success:
+    """What is written of an attempt that succeeded: (summary, session id, message id), details, the event's cause."""
 
-    Returns what it wrote of time; None when the claim is lost, or a schedule follows this one: then nothing was
-    written, and the ordinary way decides.
+    texts: Sequence[str]
+    details: object
+    cause: str
+
+
+def succeed(
+    run: Run, success: Success, now: datetime | None, *, following: Claim | None = None
+) -> tuple[dict[str, Any] | None, Run | None]:
+    """The end of an attempt that succeeded, when no schedule follows it; with it the claim of the next run.
+
+    Returns what was written of time, and the run that was claimed. The former is None when the claim is lost, or a
+    schedule follows this one: then nothing was written, nothing claimed, and the ordinary way decides.
     """
-    values: list[Any] = [*texts, json.dumps(details)]
+    values: list[Any] = [*success.texts, json.dumps(success.details)]
     matches: list[Any] = [run.pk, run.claim_token]
     if is_postgresql():
-        rows = fetch(sql.SUCCEED, [now, *values, *matches, cause])
-        return {"finished_at": rows[0][0], "duration_ms": int(rows[0][1])} if rows else None
+        given = [now, *values, *matches, success.cause]
+        if following is None:
+            rows = fetch(sql.SUCCEED, given)
+        else:
+            rows = fetch(_with_columns(sql.SUCCEED_AND_CLAIM), [*given, *following.values])
+        return _ended(rows[0]) if rows else (None, None)
     assert now is not None  # noqa: S101 - only PostgreSQL's statements read a clock of their own
     assert run.started_at is not None  # noqa: S101 - a claimed run was started
     duration = max(0, round((now - run.started_at) / timedelta(milliseconds=1)))
@@ -121,9 +142,16 @@ def succeed(run: Run, texts: Sequence[str], details: object, cause: str, now: da
         at = _stored(now)
         cursor.execute(sql.SUCCEED_ROW, [at, duration, *values, *matches])
         if not cursor.rowcount:
-            return None
-        _event(cursor, run.pk, at, "success", "success", run.attempt, cause)
-    return {"finished_at": now, "duration_ms": duration}
+            return None, None
+        _event(cursor, run.pk, at, "success", "success", run.attempt, success.cause)
+        claimed = _claim_row(cursor, following, now) if following else None
+    return {"finished_at": now, "duration_ms": duration}, claimed
+
+
+def _ended(row: Sequence[Any]) -> tuple[dict[str, Any], Run | None]:
+    finished_at, duration_ms, *claimed = row
+    is_claimed = bool(claimed) and claimed[0] is not None
+    return {"finished_at": finished_at, "duration_ms": int(duration_ms)}, _built(claimed) if is_claimed else None
 
 
 def _event(cursor: Any, *values: object) -> None:
@@ -188,13 +216,8 @@ def _columns() -> str:
 
 
 @cache
-def _claim_sql() -> str:
-    return sql.CLAIM.replace("{columns}", _columns())
-
-
-@cache
-def _select_sql() -> str:
-    return sql.SELECT_ADMITTED.replace("{columns}", _columns())
+def _with_columns(statement: str) -> str:
+    return statement.replace("{columns}", _columns())
 
 
 def _built(row: Sequence[Any]) -> Run:

@@ -41,23 +41,22 @@ LEFT JOIN fleet_agent a ON a.id = r.agent_id
 # without statistics.
 _MATCHES = "id = %s AND status || '' = 'queued' AND attempt = %s AND admission_token = %s AND admission_token <> ''"
 
-CLAIM = f"""
-WITH moment AS (
-  SELECT COALESCE(%s::timestamptz, clock_timestamp()) AS now
-), r AS (
+_MOMENT = "WITH moment AS (SELECT COALESCE(%s::timestamptz, clock_timestamp()) AS now)"
+_CLAIMED = f"""
+r AS (
   UPDATE schedules_run
   SET status = 'running', admission_token = '', admitted_at = NULL, claim_token = %s, worker = %s,
       started_at = moment.now, deadline_at = moment.now + timeout_seconds * interval '1 second',
       heartbeat_sequence = heartbeat_sequence + 1
   FROM moment
-  WHERE {_MATCHES}
+  WHERE {_MATCHES} {{provided}}
   RETURNING schedules_run.*
-), event AS (
+), started AS (
   {_EVENT}
   SELECT id, started_at, 'started', 'running', attempt, %s, '' FROM r
 )
-SELECT {{columns}} FROM r {_JOINED}
 """
+CLAIM = f"{_MOMENT}, {_CLAIMED.replace('{provided}', '')} SELECT {{columns}} FROM r {_JOINED}"
 SELECT_ADMITTED = f"SELECT {{columns}} FROM (SELECT * FROM schedules_run WHERE {_MATCHES}) r {_JOINED}"
 CLAIM_ROW = """
 UPDATE schedules_run
@@ -76,10 +75,8 @@ _SUCCESS = """
     result_summary = %s, session_id = %s, message_id = %s
 """
 
-SUCCEED = f"""
-WITH moment AS (
-  SELECT COALESCE(%s::timestamptz, clock_timestamp()) AS now
-), ended AS (
+_SUCCEEDED = f"""
+ended AS (
   UPDATE schedules_run
   SET finished_at = moment.now,
       duration_ms = GREATEST(0, round(extract(epoch FROM moment.now - started_at) * 1000)), {_SUCCESS},
@@ -87,11 +84,16 @@ WITH moment AS (
   FROM moment
   {_SUCCEEDS}
   RETURNING id, attempt, finished_at, duration_ms
-), event AS (
+), succeeded AS (
   {_EVENT}
   SELECT id, finished_at, 'success', 'success', attempt, %s, '' FROM ended
 )
-SELECT finished_at, duration_ms FROM ended
+"""
+SUCCEED = f"{_MOMENT}, {_SUCCEEDED} SELECT finished_at, duration_ms FROM ended"
+# The end of one and the claim of the next: one statement and one commit instead of two. Not without the end.
+SUCCEED_AND_CLAIM = f"""
+{_MOMENT}, {_SUCCEEDED}, {_CLAIMED.replace("{provided}", "AND EXISTS (SELECT 1 FROM ended)")}
+SELECT e.finished_at, e.duration_ms, {{columns}} FROM ended e LEFT JOIN (r {_JOINED}) ON true
 """
 SUCCEED_ROW = f"""
 UPDATE schedules_run SET finished_at = %s, duration_ms = %s, {_SUCCESS}, result = %s

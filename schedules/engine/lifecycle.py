@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import F
 
 from schedules.engine import hotpath
+from schedules.engine.claims import Claim
 from schedules.engine.clock import database_now
 from schedules.engine.newruns import following_runs
 from schedules.engine.storable import storable, storable_json
@@ -46,7 +47,7 @@ def new_token() -> str:
     return secrets.token_hex(16)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def runs_insert(runs: Sequence[Run], *, cause: str, actor: str = "") -> list[Run]:
     """Insert queued runs. A run whose ``job_run_id`` exists already was planned before: it is left alone.
 
@@ -87,15 +88,22 @@ def run_skip(run: Run, *, cause: str, now: datetime) -> bool:
     return bool(changed)
 
 
-def run_claim(*, run_id: int, attempt: int, token: str, worker: str, now: datetime | None) -> Run | None:
+def run_claim(claim: Claim, *, worker: str, now: datetime | None) -> Run | None:
     """admitted → running. Matches run, attempt and token; None means: drop the message.
 
     Without ``now`` PostgreSQL's own clock is read in the same statement (``clock.statement_now``).
     """
-    wanted = hotpath.Claim(
-        run_id=run_id, attempt=attempt, admission_token=token, claim_token=new_token(), worker=worker
+    return hotpath.claim(_claiming(claim, worker), now)
+
+
+def _claiming(claim: Claim, worker: str) -> hotpath.Claim:
+    return hotpath.Claim(
+        run_id=claim.run,
+        attempt=claim.attempt,
+        admission_token=claim.token,
+        claim_token=new_token(),
+        worker=worker,
     )
-    return hotpath.claim(wanted, now)
 
 
 def runs_renew(runs: Sequence[Run]) -> set[str]:
@@ -135,7 +143,23 @@ def run_finish(run: Run, outcome: Outcome, *, now: datetime | None) -> Run | Non
 
     Returns the run as it is now, None when this attempt had lost its claim: then nothing was written.
     """
-    changes = _succeeded(run, outcome, now) or _finished(run, outcome, now or database_now())
+    changes, _ = _succeeded(run, outcome, now)
+    return _as_ended(run, changes or _finished(run, outcome, now or database_now()))
+
+
+def run_succeed_and_claim(
+    run: Run, outcome: Outcome, claim: Claim, *, worker: str, now: datetime | None
+) -> tuple[Run | None, Run | None]:
+    """running → success, and another run admitted → running: one commit instead of two.
+
+    Returns the run as it is now and the other one if it was claimed. Nothing was written at all when the former is
+    None: :func:`run_finish` and :func:`run_claim` decide then.
+    """
+    changes, claimed = _succeeded(run, outcome, now, following=_claiming(claim, worker))
+    return _as_ended(run, changes), claimed
+
+
+def _as_ended(run: Run, changes: dict[str, Any] | None) -> Run | None:
     if changes is None:
         return None
     # Only now: a commit that fails leaves the claim, with which the end is recorded once more.
@@ -145,14 +169,21 @@ def run_finish(run: Run, outcome: Outcome, *, now: datetime | None) -> Run | Non
     return run
 
 
-def _succeeded(run: Run, outcome: Outcome, now: datetime | None) -> dict[str, Any] | None:
-    """The common end by the hot path; None when it is not that plain, or the claim was lost."""
+def _succeeded(
+    run: Run, outcome: Outcome, now: datetime | None, *, following: hotpath.Claim | None = None
+) -> tuple[dict[str, Any] | None, Run | None]:
+    """The common end by the hot path, and what was claimed with it; None when it is not that plain, or the claim was
+    lost."""
     if outcome.status != "success":
-        return None
+        return None, None
     changes = _end(outcome, now)
-    texts = [changes[name] for name in ("result_summary", "session_id", "message_id")]
-    written = hotpath.succeed(run, texts, changes["result"], storable(_cause(outcome, changes))[:500], now)
-    return changes | written if written else None
+    success = hotpath.Success(
+        texts=[changes[name] for name in ("result_summary", "session_id", "message_id")],
+        details=changes["result"],
+        cause=storable(_cause(outcome, changes))[:500],
+    )
+    written, claimed = hotpath.succeed(run, success, now, following=following)
+    return changes | written if written else None, claimed
 
 
 @transaction.atomic

@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from celery import current_app
 
@@ -49,3 +51,12 @@ def _template(task: str, queue: str) -> list[str]:
         },
     }
     return json.dumps(message).split(json.dumps(_GAP))
+
+
+def arguments_of(message: bytes) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """The arguments that a message carries; none when it is not of the form that :func:`ready_message` writes."""
+    try:
+        args, kwargs, _embed = json.loads(base64.b64decode(json.loads(message)["body"]))
+    except (ValueError, LookupError, TypeError):
+        return (), {}
+    return (args, kwargs) if isinstance(args, list) and isinstance(kwargs, dict) else ((), {})

@@ -14,15 +14,15 @@ import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from django.db import transaction
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from schedules.engine.clock import database_now
-from schedules.engine.connection import call, client
+from schedules.engine.connection import client
 from schedules.engine.events import engine_event
-from schedules.engine.slots_lua import ACQUIRE, LOOKED, RELEASE, Script
+from schedules.engine.slots_lua import ACQUIRE, LOOKED, RELEASE
 from schedules.models import EngineEvent, EngineLease, Run
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "watchbill:"
 EPOCH_KEY = f"{PREFIX}epoch"
-LOOKING_KEY, AGAIN_KEY = f"{PREFIX}looking", f"{PREFIX}look-again"
 SLOTS_PATTERN = f"{PREFIX}slots:*"
 
 
@@ -157,7 +156,7 @@ def acquire_each(holders: Sequence[Holder]) -> list[Scope | None]:
         empty = [_place(places, scope) for scope in holder.scopes if not scope.joins]
         asked.append((holder.member, holder.former, joined, empty))
     keys = [EPOCH_KEY, *places]
-    answers = _call(ACQUIRE, keys, [json.dumps(asked)])
+    answers = ACQUIRE(keys, [json.dumps(asked)])
     if answers is None:
         raise SlotsNotReady
     return [_full(holder, keys, place) for holder, place in zip(holders, answers, strict=True)]
@@ -192,20 +191,17 @@ def release_and_ask(holder: Holder, *, queue: str, enough: int) -> bool:
     :func:`looked`. The right to look ends by itself after a second.
     """
     joined = [scope.key for scope in holder.scopes if scope.joins]
-    keys = [queue, LOOKING_KEY, AGAIN_KEY, *joined]
-    return bool(_call(RELEASE, keys, [holder.member, holder.former, str(enough)]))
+    return bool(RELEASE([*_looking(queue), *joined], [holder.member, holder.former, str(enough)]))
 
 
-def looked() -> bool:
+def looked(*, queue: str, enough: int) -> bool:
     """The caller has looked for waiters. Returns whether it should once more: somebody released a slot meanwhile."""
-    return bool(_call(LOOKED, [LOOKING_KEY, AGAIN_KEY], []))
+    return bool(LOOKED(_looking(queue), [str(enough)]))
 
 
-def _call(script: Script, keys: Sequence[str], values: Sequence[str]) -> Any:
-    try:
-        return call("EVALSHA", script.sha, len(keys), *keys, *values)
-    except NoScriptError:
-        return call("EVAL", script.text, len(keys), *keys, *values)
+def _looking(queue: str) -> list[str]:
+    """The queue, the right to look for what may go into it, and the wish that its holder looks once more."""
+    return [queue, f"{PREFIX}looking:{queue}", f"{PREFIX}look-again:{queue}"]
 
 
 def release_after_commit(runs: Iterable[Run]) -> None:

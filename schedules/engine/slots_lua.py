@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
-
-class Script:
-    """A script and the hash by which Redis knows it once it was sent."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-
+from schedules.engine.connection import Script
 
 # Each run gets a slot in all of its scopes or in none, one after the other, in one call. The slot of the run's former
 # attempt, which a lost one still holds, becomes this one's. KEYS: the epoch, then every scope there is. ARGV: JSON, a
@@ -56,10 +47,10 @@ redis.call('SET', KEYS[3], '1', 'PX', 1000)
 return 0
 """)
 
-# KEYS: the right to look, the wish. Returns 1 when the holder of the right has to look once more; else it has given the
-# right back.
+# KEYS: the queue, the right to look, the wish. ARGV: how many messages are enough. Returns 1 when the holder of the
+# right has to look once more; else it has given the right back.
 LOOKED = Script("""
-if redis.call('DEL', KEYS[2]) == 1 then return 1 end
-redis.call('DEL', KEYS[1])
+if redis.call('DEL', KEYS[3]) == 1 and redis.call('LLEN', KEYS[1]) < tonumber(ARGV[1]) then return 1 end
+redis.call('DEL', KEYS[2])
 return 0
 """)

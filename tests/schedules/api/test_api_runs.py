@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from fleet.actors import Actor
 from fleet.models import AuditEntry
 from schedules.engine import lifecycle
+from schedules.engine.claims import Claim
 from schedules.executors.base import Result
 from schedules.models import Run, RunLogChunk, Schedule
 from schedules.services.runs import run_cancel, run_now
@@ -38,7 +39,7 @@ def started(run: Run) -> Run:
     """The run as a worker holds it."""
     now = timezone.now()
     token = lifecycle.runs_admit([run], now=now)[run.pk]
-    claimed = lifecycle.run_claim(run_id=run.pk, attempt=run.attempt, token=token, worker="w1", now=now)
+    claimed = lifecycle.run_claim(Claim(run=run.pk, attempt=run.attempt, token=token), worker="w1", now=now)
     assert claimed is not None
     return claimed
 

@@ -15,6 +15,7 @@ from django.db import connection
 
 from schedules.engine import admission, draining, execution, slots
 from schedules.engine.candidates import outlook
+from schedules.engine.claims import Claim
 from schedules.engine.clock import database_now
 from schedules.engine.workers import Reporter
 from schedules.models import Run, Schedule, WorkerProcess
@@ -52,7 +53,7 @@ def drained(schedule: Schedule, published: list[Any]) -> Run:
     admission.admit_waiting(database_now())
     draining.begin()
     run_id, attempt, token = published.pop(0)
-    execution.execute(run_id=run_id, attempt=attempt, token=token)
+    execution.execute(Claim(run=run_id, attempt=attempt, token=token))
     run.refresh_from_db()
     return run
 
@@ -71,7 +72,7 @@ def test_what_cannot_finish_goes_back_and_costs_no_retry(
     draining.reset()
     run_id, attempt, token = published[0]
     Run.objects.filter(pk=run.pk).update(payload={"trace": str(trace)})
-    execution.execute(run_id=run_id, attempt=attempt, token=token)
+    execution.execute(Claim(run=run_id, attempt=attempt, token=token))
     run.refresh_from_db()
     assert (run.status, run.attempt) == ("success", 2)
 

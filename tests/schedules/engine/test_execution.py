@@ -10,6 +10,7 @@ import pytest
 import redis as redis_client
 
 from schedules.engine import admission, execution, lifecycle, slots
+from schedules.engine.claims import Claim
 from schedules.engine.clock import database_now
 from schedules.engine.newruns import new_run
 from schedules.executors.base import ExecutorError, Result
@@ -42,7 +43,7 @@ def work_off(published: Sent) -> None:
     while published:
         run_id, attempt, token = published.pop(0)
         for _ in range(2):
-            execution.execute(run_id=run_id, attempt=attempt, token=token)
+            execution.execute(Claim(run=run_id, attempt=attempt, token=token))
 
 
 def happened(trace: Path) -> list[str]:
@@ -130,7 +131,7 @@ def lose(run: Run) -> None:
     run.refresh_from_db()
     Run.objects.filter(pk=run.pk).update(handle={"trace": run.payload["trace"]})
     claimed = lifecycle.run_claim(
-        run_id=run.pk, attempt=run.attempt, token=run.admission_token, worker="dead:1", now=database_now()
+        Claim(run=run.pk, attempt=run.attempt, token=run.admission_token), worker="dead:1", now=database_now()
     )
     assert claimed
     assert lifecycle.run_lose(claimed, cause="no sign of life", now=database_now())

@@ -12,6 +12,7 @@ import redis as redis_client
 
 from fleet.models import Organisation
 from schedules.engine import admission, execution, slots
+from schedules.engine.claims import Claim
 from schedules.engine.clock import database_now
 from schedules.engine.newruns import new_run
 from schedules.models import Run, Schedule
@@ -77,7 +78,7 @@ def test_each_end_lets_the_own_next_in(flooded: Organisation, organisation: Orga
     admission.admit_waiting(database_now())
     for _ in range(8):
         run_id, attempt, token = published.pop(0)
-        execution.execute(run_id=run_id, attempt=attempt, token=token)
+        execution.execute(Claim(run=run_id, attempt=attempt, token=token))
         admission.admit_waiting(database_now())
         assert admitted(flooded) <= 4
     assert Run.objects.filter(organisation=flooded, status="success").count() == 8

@@ -11,6 +11,7 @@ from django.db import transaction
 from fleet.errors import Conflict, InvalidInput, NotFound
 from fleet.models import AuditEntry, Organisation
 from schedules.engine import execution, lifecycle, pausing
+from schedules.engine.claims import Claim
 from schedules.engine.clock import database_now
 from schedules.engine.lifecycle import Outcome
 from schedules.engine.newruns import new_run
@@ -37,7 +38,7 @@ def run_of(schedule: Schedule, trigger: str = "manual") -> Run:
 def end(run: Run, status: str) -> None:
     now = database_now()
     run.admission_token = lifecycle.runs_admit([run], now=now)[run.pk]
-    held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=now)
+    held = lifecycle.run_claim(Claim(run=run.pk, attempt=1, token=run.admission_token), worker="w", now=now)
     assert held is not None
     result = Result(summary="done") if status == "success" else None
     assert lifecycle.run_finish(held, Outcome(status=status, result=result), now=database_now())  # type: ignore[arg-type]
@@ -91,9 +92,9 @@ def test_a_follower_that_was_deleted_meanwhile_does_not_cost_the_end(
     monkeypatch.setattr(lifecycle, "following_runs", lambda *args: next(looks, None) or real(*args))
     run = run_of(scan)
     run.admission_token = lifecycle.runs_admit([run], now=database_now())[run.pk]
-    held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=database_now())
+    held = lifecycle.run_claim(Claim(run=run.pk, attempt=1, token=run.admission_token), worker="w", now=database_now())
     assert held is not None
-    assert execution._record(held, Outcome(status="success", result=Result(summary="done")))
+    assert execution._record(held, Outcome(status="success", result=Result(summary="done")), None) == (True, None)
     run.refresh_from_db()
     assert (run.status, run.result_summary) == ("success", "done")
 
@@ -105,7 +106,7 @@ def test_a_retry_that_follows_starts_nothing_yet(make_schedule: Make, scan: Sche
     run = run_of(scan)
     now = database_now()
     run.admission_token = lifecycle.runs_admit([run], now=now)[run.pk]
-    held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=now)
+    held = lifecycle.run_claim(Claim(run=run.pk, attempt=1, token=run.admission_token), worker="w", now=now)
     assert held is not None
     lifecycle.run_finish(held, Outcome(status="failed", retryable=True), now=now)
     assert followers() == []

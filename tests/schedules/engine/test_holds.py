@@ -11,6 +11,7 @@ import redis as redis_client
 
 from fleet.models import Agent, Organisation
 from schedules.engine import admission, lifecycle, slots
+from schedules.engine.claims import Claim
 from schedules.engine.lifecycle import Outcome
 from schedules.engine.newruns import new_run
 from schedules.engine.rescue import Rescue
@@ -60,7 +61,7 @@ def admitted(now: datetime = NOW) -> list[str]:
 
 def claimed(run: Run, now: datetime = NOW) -> Run:
     run.refresh_from_db()
-    held = lifecycle.run_claim(run_id=run.pk, attempt=run.attempt, token=run.admission_token, worker="w", now=now)
+    held = lifecycle.run_claim(Claim(run=run.pk, attempt=run.attempt, token=run.admission_token), worker="w", now=now)
     assert held is not None
     return held
 

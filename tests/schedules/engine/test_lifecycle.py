@@ -9,7 +9,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from schedules.engine import lifecycle
-from schedules.engine.clock import database_now
+from schedules.engine.claims import Claim
+from schedules.engine.clock import database_now, statement_now
 from schedules.engine.lifecycle import Outcome
 from schedules.engine.newruns import new_run
 from schedules.executors.base import Result
@@ -25,6 +26,14 @@ def run(make_schedule: Make) -> Run:
     return lifecycle.runs_insert([run], cause="asked")[0]
 
 
+@pytest.fixture
+def other(run: Run) -> Run:
+    assert run.schedule is not None
+    other = new_run(run.schedule, database_now())
+    other.job_run_id, other.trigger = "m2-test", Run.Trigger.MANUAL
+    return lifecycle.runs_insert([other], cause="asked")[0]
+
+
 def admit(run: Run) -> Run:
     run.admission_token = lifecycle.runs_admit([run], now=database_now())[run.pk]
     return run
@@ -32,7 +41,7 @@ def admit(run: Run) -> Run:
 
 def claim(run: Run) -> Run:
     claimed = lifecycle.run_claim(
-        run_id=run.pk, attempt=run.attempt, token=run.admission_token, worker="w:1", now=database_now()
+        Claim(run=run.pk, attempt=run.attempt, token=run.admission_token), worker="w:1", now=database_now()
     )
     assert claimed is not None
     return claimed
@@ -75,13 +84,13 @@ def test_a_run_is_admitted_once(run: Run) -> None:
 def test_a_claim_needs_attempt_and_token(run: Run, attempt: int, token: str | None) -> None:
     admit(run)
     given = run.admission_token if token is None else token
-    assert lifecycle.run_claim(run_id=run.pk, attempt=attempt, token=given, worker="w", now=database_now()) is None
+    assert lifecycle.run_claim(Claim(run=run.pk, attempt=attempt, token=given), worker="w", now=database_now()) is None
 
 
 def test_a_message_delivered_twice_claims_once(run: Run) -> None:
     token = admit(run).admission_token
     claim(run)
-    again = lifecycle.run_claim(run_id=run.pk, attempt=1, token=token, worker="w:2", now=database_now())
+    again = lifecycle.run_claim(Claim(run=run.pk, attempt=1, token=token), worker="w:2", now=database_now())
     assert again is None
     assert kinds(run).count("started") == 1
 
@@ -90,7 +99,7 @@ def test_a_run_that_succeeded_never_starts_again(run: Run) -> None:
     token = admit(run).admission_token
     lifecycle.run_finish(claim(run), Outcome(status="success"), now=database_now())
     now = database_now()
-    assert lifecycle.run_claim(run_id=run.pk, attempt=1, token=token, worker="w:2", now=now) is None
+    assert lifecycle.run_claim(Claim(run=run.pk, attempt=1, token=token), worker="w:2", now=now) is None
     assert lifecycle.runs_admit([run], now=now) == {}
     assert not lifecycle.run_cancel(run, cause="late", actor="me", now=now)
 
@@ -235,3 +244,39 @@ def test_text_that_no_database_takes_is_stored_without_it(run: Run) -> None:
 def test_the_database_refuses_states_that_can_not_be(run: Run, wrong: dict[str, object]) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         Run.objects.filter(pk=run.pk).update(**wrong)
+
+
+def handed_on(run: Run, other: Run) -> tuple[Run | None, Run | None]:
+    outcome = Outcome(status="success", result=Result(summary="ok", details={"n": 1}))
+    claim = Claim(run=other.pk, attempt=1, token=other.admission_token)
+    return lifecycle.run_succeed_and_claim(run, outcome, claim, worker="w:2", now=statement_now())
+
+
+def test_the_end_of_one_claims_the_next(run: Run, other: Run) -> None:
+    ended, claimed = handed_on(claim(admit(run)), admit(other))
+    assert ended is not None
+    assert claimed is not None
+    for row, told in ((run, ended), (other, claimed)):
+        row.refresh_from_db()
+        for name in ("status", "claim_token", "worker", "started_at", "finished_at", "duration_ms", "deadline_at"):
+            assert getattr(told, name) == getattr(row, name), name
+    assert (run.status, run.result_summary, run.result) == ("success", "ok", {"n": 1})
+    assert (other.status, other.worker, claimed.organisation.slug) == ("running", "w:2", "main")
+    assert (kinds(run)[-1], kinds(other)[-1]) == ("success", "started")
+
+
+def test_without_an_end_nothing_is_claimed(run: Run, other: Run) -> None:
+    claimed = claim(admit(run))
+    Run.objects.filter(pk=run.pk).update(claim_token="another's")
+    assert handed_on(claimed, admit(other)) == (None, None)
+    other.refresh_from_db()
+    assert (other.status, kinds(other)[-1]) == ("queued", "admitted")
+
+
+def test_an_end_does_without_a_next(run: Run, other: Run) -> None:
+    admit(other)
+    other.admission_token = "void"
+    ended, claimed = handed_on(claim(admit(run)), other)
+    assert ended is not None
+    assert claimed is None
+    assert kinds(run)[-1] == "success"

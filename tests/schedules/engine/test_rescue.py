@@ -12,6 +12,7 @@ import pytest
 import redis as redis_client
 
 from schedules.engine import admission, lifecycle, rescue, slots
+from schedules.engine.claims import Claim
 from schedules.engine.clock import database_now
 from schedules.engine.leader import Leadership
 from schedules.engine.newruns import new_run
@@ -44,7 +45,9 @@ def running(make_schedule: Make) -> Run:
     run.job_run_id, run.trigger = "m1-rescued", Run.Trigger.MANUAL
     lifecycle.runs_insert([run], cause="test")
     run.admission_token = lifecycle.runs_admit([run], now=database_now())[run.pk]
-    claimed = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w:1", now=database_now())
+    claimed = lifecycle.run_claim(
+        Claim(run=run.pk, attempt=1, token=run.admission_token), worker="w:1", now=database_now()
+    )
     assert claimed is not None
     return claimed
 

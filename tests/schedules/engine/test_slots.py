@@ -217,9 +217,26 @@ def test_one_process_looks_for_waiters_and_once_more_when_it_was_asked_to() -> N
 
     assert released(1)
     assert not released(2), "the first one looks already"
-    assert slots.looked(), "once more: a slot was released meanwhile"
-    assert not slots.looked()
+    assert slots.looked(queue="scans", enough=4), "once more: a slot was released meanwhile"
+    assert not slots.looked(queue="scans", enough=4)
     assert released(3), "the right to look was given back"
+
+
+def test_nobody_looks_once_more_when_the_queue_has_enough_by_then(redis: redis_client.Redis) -> None:
+    for number in (1, 2):
+        slots.acquire(holder(number))
+        slots.release_and_ask(holder(number), queue="scans", enough=4)
+    redis.lpush("scans", *["message"] * 4)
+    assert not slots.looked(queue="scans", enough=4), "who takes of it looks"
+    redis.delete("scans")
+    slots.acquire(holder(3))
+    assert slots.release_and_ask(holder(3), queue="scans", enough=4), "the right to look was given back"
+
+
+def test_a_look_into_one_queue_does_not_stop_one_into_another() -> None:
+    for queue in ("scans", "backups"):
+        slots.acquire(holder(1))
+        assert slots.release_and_ask(holder(1), queue=queue, enough=4)
 
 
 def test_nobody_looks_for_waiters_while_the_queue_has_enough(redis: redis_client.Redis) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from fleet.errors import Conflict, InvalidInput
 from schedules.engine import admission, lifecycle, slots
+from schedules.engine.claims import Claim
 from schedules.engine.lifecycle import Outcome
 from schedules.engine.planning import plan_due
 from schedules.executors.base import Result
@@ -94,7 +95,7 @@ def test_asking_twice_makes_up_only_what_is_open(hourly: Schedule) -> None:
         backfill_start(schedule=hourly, actor=ACTOR, only="all", **span)
     for run in Run.objects.filter(trigger="backfill"):
         run.admission_token = lifecycle.runs_admit([run], now=NOW)[run.pk]
-        held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=NOW)
+        held = lifecycle.run_claim(Claim(run=run.pk, attempt=1, token=run.admission_token), worker="w", now=NOW)
         assert held is not None
         lifecycle.run_finish(held, Outcome(status="success", result=Result(summary="")), now=NOW)
     assert backfill_start(schedule=hourly, actor=ACTOR, only="all", **span).planned == 6

@@ -9,6 +9,7 @@ import pytest
 
 from fleet.models import Agent
 from schedules.engine import admission, lifecycle, slots
+from schedules.engine.claims import Claim
 from schedules.engine.lifecycle import Outcome
 from schedules.engine.newruns import new_run
 from schedules.engine.planning import plan_due
@@ -44,7 +45,7 @@ def finish(run: Run, status: str = "success") -> None:
     now = run.next_attempt_at
     assert now is not None
     run.admission_token = lifecycle.runs_admit([run], now=now)[run.pk]
-    held = lifecycle.run_claim(run_id=run.pk, attempt=1, token=run.admission_token, worker="w", now=now)
+    held = lifecycle.run_claim(Claim(run=run.pk, attempt=1, token=run.admission_token), worker="w", now=now)
     assert held is not None
     result = Result(summary="3 files") if status == "success" else None
     lifecycle.run_finish(
