@@ -67,7 +67,7 @@ ALL_HELD = f"SELECT {_COLUMNS} FROM (SELECT * FROM schedules_run WHERE {HOLDS}) 
 _SPECIAL = f"""
 SELECT {_COLUMNS} FROM (
   SELECT * FROM (
-    SELECT * FROM schedules_run
+    SELECT * FROM schedules_run {{by run_exclusive_waiting}}
     WHERE {_WAITS} AND hold IN ('exclusive', 'recovery') AND next_attempt_at <= (SELECT now FROM moment)
     ORDER BY next_attempt_at LIMIT {{half}}
   ) alone
@@ -116,7 +116,7 @@ WITH moment AS (
 ), full_agent AS ({_full("agent_id", "fleet_agent")}
 ), barring AS (
   SELECT agent_id AS id, min(next_attempt_at) AS since, max(CASE WHEN hold = 'recovery' THEN 1 ELSE 0 END) AS recovery
-  FROM schedules_run
+  FROM schedules_run {{by run_exclusive_waiting}}
   WHERE {_WAITS} AND hold IN ('exclusive', 'recovery') AND next_attempt_at <= (SELECT now FROM moment)
     AND agent_id IS NOT NULL
   GROUP BY agent_id
@@ -125,11 +125,13 @@ WITH moment AS (
 # Half of them the oldest, half the most urgent, so that none starves; some are both.
 _LANE = f"""
   SELECT * FROM (
-    SELECT * FROM schedules_run waiter WHERE {_STARTABLE} ORDER BY next_attempt_at LIMIT {{half}}
+    SELECT * FROM schedules_run waiter {{by run_waiting}}
+    WHERE {_STARTABLE} ORDER BY next_attempt_at LIMIT {{half}}
   ) oldest
   UNION ALL
   SELECT * FROM (
-    SELECT * FROM schedules_run waiter WHERE {_STARTABLE} ORDER BY priority DESC, next_attempt_at LIMIT {{half}}
+    SELECT * FROM schedules_run waiter {{by run_waiting_urgent}}
+    WHERE {_STARTABLE} ORDER BY priority DESC, next_attempt_at LIMIT {{half}}
   ) urgent
 """
 

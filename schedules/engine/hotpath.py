@@ -37,14 +37,14 @@ def admit(runs: Sequence[Admissible], tokens: Sequence[str], now: datetime) -> d
     if is_postgresql():
         given = [[run.pk for run in runs], [run.attempt for run in runs], list(tokens)]
         return dict(fetch(sql.ADMIT, [now, *given]))
+    asked = json.dumps([(run.pk, run.attempt, token) for run, token in zip(runs, tokens, strict=True)])
     with transaction.atomic(), connection.cursor() as cursor:
-        at, won = _stored(now), {}
-        for run, token in zip(runs, tokens, strict=True):
-            cursor.execute(sql.ADMIT_ROW, [token, at, run.pk, run.attempt, at])
-            if cursor.rowcount:
-                won[run.pk] = token
-                _event(cursor, run.pk, at, "admitted", "queued", run.attempt, sql.ADMITTED_CAUSE)
-    return won
+        at = _stored(now)
+        cursor.execute(sql.ADMIT_ROWS, [asked, at, at])
+        won = cursor.fetchall()
+        events = [(pk, at, "admitted", "queued", attempt, sql.ADMITTED_CAUSE) for pk, attempt, _ in won]
+        cursor.executemany(sql.EVENT_ROW, events)
+    return {pk: token for pk, _, token in won}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The statements of ``hotpath``. Those that end in ``_ROW`` are SQLite's, several in one transaction."""
+"""The statements of ``hotpath``. Those that end in ``_ROW`` or ``_ROWS`` are SQLite's, several in one transaction."""
 
 ADMITTED_CAUSE = "a slot is free"
 
@@ -26,9 +26,18 @@ WITH moment AS (
 )
 SELECT id, admission_token FROM admitted
 """
-ADMIT_ROW = """
-UPDATE schedules_run SET admission_token = %s, admitted_at = %s
-WHERE id = %s AND status = 'queued' AND admission_token = '' AND attempt = %s AND next_attempt_at <= %s
+# The same without the event. Parameters: JSON, a list of [id, attempt, token]; the moment, twice.
+ADMIT_ROWS = """
+WITH given AS (
+  SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS attempt,
+         json_extract(value, '$[2]') AS token
+  FROM json_each(%s)
+)
+UPDATE schedules_run SET admission_token = given.token, admitted_at = %s
+FROM given
+WHERE schedules_run.id = given.id AND schedules_run.attempt = given.attempt AND status = 'queued'
+  AND admission_token = '' AND next_attempt_at <= %s
+RETURNING id, attempt, admission_token
 """
 
 _JOINED = """
