@@ -4,6 +4,10 @@
 _WAITS = "status = 'queued' AND admission_token = ''"
 # The same as expressions, so that the index of all that waits does not look tempting.
 _NOT_OUT = "status || '' = 'queued' AND admission_token || '' = ''"
+# run_exclusive_waiting, and no other
+_ALONE_WAITS = (
+    "hold IN ('exclusive', 'recovery') AND status >= 'queued' AND status <= 'queued' AND admission_token = ''"
+)
 # run_holding: it runs, its message is out, or what its lost attempt left has to be reaped.
 HOLDS = (
     "status IN ('queued', 'running') AND (status = 'running' OR NOT (admission_token = '') OR NOT (handle = {nothing}))"
@@ -68,7 +72,7 @@ _SPECIAL = f"""
 SELECT {_COLUMNS} FROM (
   SELECT * FROM (
     SELECT * FROM schedules_run {{by run_exclusive_waiting}}
-    WHERE {_WAITS} AND hold IN ('exclusive', 'recovery') AND next_attempt_at <= (SELECT now FROM moment)
+    WHERE {_ALONE_WAITS} AND next_attempt_at <= (SELECT now FROM moment)
     ORDER BY next_attempt_at LIMIT {{half}}
   ) alone
   UNION ALL
@@ -117,7 +121,7 @@ WITH moment AS (
 ), barring AS (
   SELECT agent_id AS id, min(next_attempt_at) AS since, max(CASE WHEN hold = 'recovery' THEN 1 ELSE 0 END) AS recovery
   FROM schedules_run {{by run_exclusive_waiting}}
-  WHERE {_WAITS} AND hold IN ('exclusive', 'recovery') AND next_attempt_at <= (SELECT now FROM moment)
+  WHERE {_ALONE_WAITS} AND next_attempt_at <= (SELECT now FROM moment)
     AND agent_id IS NOT NULL
   GROUP BY agent_id
 )

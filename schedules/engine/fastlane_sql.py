@@ -23,7 +23,7 @@ LIMIT %s
 # How many planned runs of each are not over. Parameter: the schedules.
 ACTIVE = """
 SELECT schedule_id, count(*) FROM schedules_run
-WHERE schedule_id = ANY (%s::bigint[]) AND status IN ('queued', 'running') AND trigger = 'schedule'
+WHERE schedule_id = ANY (%s::bigint[]) AND finished_at IS NULL AND trigger = 'schedule'
 GROUP BY schedule_id
 """
 

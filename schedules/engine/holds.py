@@ -15,7 +15,7 @@ from django.db.models import Count, Min, Q
 
 from schedules.engine import lifecycle, slots
 from schedules.models import Run
-from schedules.querysets import ALONE
+from schedules.querysets import ALONE_WAITING
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ class Bars:
     """Whom the waiting exclusives bar, as the database says at one instant. One row an agent, however many wait."""
 
     def __init__(self, now: datetime) -> None:
-        waiting = Run.objects.waiting(now).filter(ALONE, agent__isnull=False).order_by()
+        open_ = Q(next_attempt_at__lte=now, organisation__is_active=True, agent__isnull=False)
+        waiting = Run.objects.filter(ALONE_WAITING, open_).order_by()
         recoveries = Count("pk", filter=Q(hold=Run.Hold.RECOVERY))
         rows = waiting.values_list("agent_id").annotate(since=Min("next_attempt_at"), recoveries=recoveries)
         self._of_agent = {agent_id: Bar(since=since, recovery=bool(count)) for agent_id, since, count in rows}

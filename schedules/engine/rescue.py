@@ -63,7 +63,7 @@ class Rescue:
         if clock - self._looked > settings.WATCHBILL.lease_seconds / 2:
             self._leases.clear()  # we looked away ourselves: nobody is judged by our absence
         self._looked = clock
-        running = list(Run.objects.filter(status=Run.Status.RUNNING))
+        running = list(Run.objects.holding_slots().filter(status=Run.Status.RUNNING))
         self._leases = {run.pk: self._observe(run, clock) for run in running}
         lost, steady = 0, self._steady(clock, now)
         for run in running:

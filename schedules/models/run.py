@@ -8,7 +8,7 @@ from django.db.models import Q
 from fleet.models import Agent, Organisation
 from schedules.models.backfill import Backfill
 from schedules.models.schedule import Schedule
-from schedules.querysets import HOLDS_SLOTS, RunQuerySet
+from schedules.querysets import ALONE_WAITING, HOLDS_SLOTS, IS_ACTIVE, RunQuerySet
 
 
 class Run(models.Model):
@@ -166,15 +166,11 @@ class Run(models.Model):
             # serves: whom a waiting exclusive bars
             models.Index(
                 fields=["agent", "next_attempt_at"],
-                condition=Q(status="queued", admission_token="", hold__in=["exclusive", "recovery"]),
+                condition=ALONE_WAITING,
                 name="run_exclusive_waiting",
             ),
-            # serves: overlap, leases, the watcher: what is not over yet
-            models.Index(
-                fields=["schedule", "status"],
-                condition=Q(status__in=["queued", "running"]),
-                name="run_active",
-            ),
+            # serves: overlap: what is not over yet
+            models.Index(fields=["schedule", "status"], condition=IS_ACTIVE, name="run_active"),
         ]
         ordering = ["-created_at"]
 
