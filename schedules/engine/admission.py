@@ -63,10 +63,10 @@ def admit_run(run_id: int, now: datetime | None = None) -> bool:
 def let_next_in(holder: slots.Holder, queue: str) -> None:
     """Free the slots of an attempt that ended, and admit those that waited for them.
 
-    Not while a quarter of what may be out in the queue waits for a worker: they have enough to do, and who takes of it
+    Not while half of what may be out in the queue waits for a worker: they have enough to do, and who takes of it
     looks. So one look admits several.
     """
-    enough = _capacity(queue) // 4
+    enough = _capacity(queue) // 2
     look = slots.release_and_ask(holder, queue=queue, enough=enough)
     while look:
         admit_waiting(queue=queue)

@@ -20,6 +20,7 @@ from schedules.engine import draining
 from schedules.engine.claims import Claim, claim_of
 from schedules.engine.connection import Script
 from schedules.engine.messages import arguments_of
+from schedules.models import Run
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +47,22 @@ class Chain:
     def __init__(self) -> None:
         self._until = time.monotonic() + SECONDS
 
-    def next(self, *, task: str, queue: str) -> Claim | None:
-        """What waits next, when it is of this task; it is off the queue then."""
+    def end(self) -> None:
+        """Take nothing more: what went wrong may be this process's own fault."""
+        self._until = 0.0
+
+    def next(self, *, after: Run) -> Claim | None:
+        """What waits next in the queue of a run that is done, if for the same executor; it is off the queue then."""
         if time.monotonic() > self._until or draining.is_draining() or _WATCHED[0]:
             return None
         try:
-            message = _TAKE([queue], [task])
+            message = _TAKE([after.queue], [after.executor])
         except RedisError as error:
             logger.warning("the next message comes by Celery: %s", error)
             return None
         claim = message and claim_of(*arguments_of(message))
         if message and not claim:
-            logger.error("a message for %s was dropped: its arguments name no attempt of a run", task)
+            logger.error("a message for %s was dropped: its arguments name no attempt of a run", after.executor)
         return claim or None
 
 

@@ -73,9 +73,12 @@ def execute(claim: Claim) -> None:
             # Not before: who looks for waiters must not let the lease of the run that it has claimed run out.
             _let_next_in(former)
             done = _work_off(work, chain)
-        former, run = done.freed, done.following
-        if not run and done.wanted:
-            run = _claim(done.wanted)
+        former, wanted, run = done.freed, done.wanted, done.following
+        if not run and not wanted:
+            # Nothing waited before; what this end lets in may.
+            _let_next_in(former)
+            former, wanted = None, chain.next(after=work.run)
+        run = run or (_claim(wanted) if wanted else None)
     _let_next_in(former)
 
 
@@ -92,10 +95,13 @@ def _work_off(work: Attempt, chain: Chain) -> Done:
     """One claimed attempt to its end."""
     run, freed = work.run, Freed(holder=slots.holder_of(work.run), queue=work.run.queue)
     if not _hold_slots(run):
+        chain.end()
         return Done()
     outcome = _masked(work, _perform(work))
     _insist(work.runlog.close, work)
-    wanted = chain.next(task=run.executor, queue=run.queue) if _is_success(outcome) else None
+    if not (isinstance(outcome, Outcome) and outcome.status == "success"):
+        chain.end()
+    wanted = chain.next(after=run)
     recorded, following = _insist(lambda: _record(run, outcome, wanted), work) or (False, None)
     if not recorded:
         logger.warning("run %s: the attempt had lost its claim; what it did is not recorded", run.job_run_id)
@@ -103,10 +109,6 @@ def _work_off(work: Attempt, chain: Chain) -> Done:
         _pause_if_failing(run, outcome)
     is_free = recorded and not isinstance(outcome, Unreaped)
     return Done(freed=freed if is_free else None, following=following, wanted=wanted)
-
-
-def _is_success(outcome: Ended) -> bool:
-    return isinstance(outcome, Outcome) and outcome.status == "success"
 
 
 def _claim(wanted: Claim) -> Run | None:
