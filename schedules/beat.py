@@ -66,6 +66,8 @@ class WatchbillScheduler(DatabaseScheduler):  # type: ignore[misc]
                 return limit
             self._step("zones", self._recompute)
             busy = self._step("planning", self._plan)
+            if busy is None:  # it failed, and is tried again, though not at once
+                self._until_next_fire = SOON
             self._step("admission", admit_waiting)
             self._sweep_in_turn(busy=bool(busy))
             wait = self._step("housekeeping", lambda: super(WatchbillScheduler, self).tick(*args, **kwargs))

@@ -79,7 +79,7 @@ class Queues(StatusCheck):
     def look(self) -> Finding:
         lengths = queue_lengths(QUEUES)
         waiting = Run.objects.waiting(database_now()).count()
-        running = Run.objects.filter(status=Run.Status.RUNNING).count()
+        running = Run.objects.holding_slots().filter(status=Run.Status.RUNNING).count()
         busy = ", ".join(f"{name} {count}" for name, count in lengths.items() if count) or "empty"
         return self.up(f"{running} running, {waiting} waiting for a slot; on the broker: {busy}")
 

@@ -38,16 +38,25 @@ def admit_waiting(now: datetime | None = None, *, queue: str = "") -> int:
     total = 0
     while (seen := candidates.outlook(now or statement_now())).lanes:
         room = _Room(seen)
-        full = [name for name, left in room.left.items() if left <= 0]
-        found = candidates.candidates(seen, room=room.of(queue), full=full)
-        if any(run.is_alone for run in found):
-            room.bars = Bars(seen.now)
-        admitted = len(_admit(found, room))
+        seen_runs, admitted = _pass(seen, room, queue)
         total += admitted
         # A pass sees a bounded number of candidates, and fills at least one limit, which the next one leaves out.
-        if not admitted or admitted == len(found) or (queue and room.of(queue) <= 0):
+        if not admitted or admitted == seen_runs or (queue and room.of(queue) <= 0):
             break
     return total
+
+
+def _pass(seen: Outlook, room: _Room, queue: str) -> tuple[int, int]:
+    """How many candidates were looked at last, and how many of them admitted. So many organisations at a time, until
+    one of them could start something: those that can't must not stand before the others."""
+    full = [name for name, left in room.left.items() if left <= 0]
+    for lanes in candidates.turns(seen):
+        found = candidates.candidates(seen, lanes, room=room.of(queue), full=full)
+        if any(run.is_alone for run in found):
+            room.bars = Bars(seen.now)
+        if admitted := len(_admit(found, room)):
+            return len(found), admitted
+    return 0, 0
 
 
 def admit_run(run_id: int, now: datetime | None = None) -> bool:
@@ -67,10 +76,13 @@ def let_next_in(holder: slots.Holder, queue: str) -> None:
     looks. So one look admits several.
     """
     enough = _capacity(queue) // 2
-    look = slots.release_and_ask(holder, queue=queue, enough=enough)
-    while look:
+    if not slots.release_and_ask(holder, queue=queue, enough=enough):
+        return
+    admit_waiting(queue=queue)
+    if slots.looked(queue=queue, enough=enough):
         admit_waiting(queue=queue)
-        look = slots.looked(queue=queue, enough=enough)
+        # Whoever looks has work of his own to do: no third time, though somebody asked for it again.
+        slots.looked(queue=queue, enough=0)
 
 
 def _admit(runs: Sequence[Candidate], room: _Room) -> list[Candidate]:
@@ -179,8 +191,9 @@ def _ask(runs: Sequence[Candidate]) -> list[slots.Scope | None]:
 
 
 def _give_back_unless_held(run: Candidate) -> None:
-    """Somebody else was first. When that was another admission of the same run, the slot is its own."""
-    if not Run.objects.holding_slots().filter(pk=run.pk, attempt=run.attempt).exists():
+    """Somebody else was first. While another admission of this attempt may still commit, the slot may be its own; when
+    nobody uses it, the sweep drops it."""
+    if not Run.objects.active().filter(pk=run.pk, attempt=run.attempt).exists():
         slots.release(slots.holder_of(run))
 
 

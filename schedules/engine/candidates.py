@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -22,7 +22,7 @@ from schedules.models import Run
 # Of one organisation in one pass: so many of the oldest, and so many of the most urgent. A few sizes, since each is a
 # statement of its own to the database.
 _HALVES = (2, 4, 10, 25)
-# In one pass. What is left out has more slots than those, or has waited for less long, and comes in the next.
+# At a time.
 ORGANISATIONS = 64
 AGEING = timedelta(minutes=1)
 
@@ -132,12 +132,12 @@ def outlook(now: datetime | None, *, count_messages: bool = False) -> Outlook:
     return found
 
 
-def candidates(seen: Outlook, *, room: int, full: Iterable[str] = ()) -> list[Candidate]:
+def candidates(seen: Outlook, lanes: Sequence[Lane], *, room: int, full: Iterable[str] = ()) -> list[Candidate]:
     """Of these lanes the runs that may start, in fair order, none of a queue that is full.
 
     A bounded number of each organisation: of all of them somewhat more than the ``room`` that there is.
     """
-    asked = [lane.organisation_id for lane in _turns(seen.lanes, seen.held)]
+    asked = [lane.organisation_id for lane in lanes]
     half = _half(room, len(asked))
     known = [seen.now, f",{','.join(full)},"]
     if is_postgresql():
@@ -155,11 +155,15 @@ def _half(room: int, lanes: int) -> str:
     return str(next((size for size in _HALVES if size >= wanted), _HALVES[-1]))
 
 
-def _turns(waiting: Sequence[Lane], holds: Counter[int]) -> list[Lane]:
-    """Those with room, the fewest slots first, then the longest waiting."""
-    able = [lane for lane in waiting if holds[lane.organisation_id] < lane.limit]
-    able.sort(key=lambda lane: (holds[lane.organisation_id], lane.since))
-    return able[:ORGANISATIONS]
+def turns(seen: Outlook) -> Iterator[list[Lane]]:
+    """Those with room, the fewest slots first, then the longest waiting; so many at a time.
+
+    There is always a first turn, maybe of nobody: recoveries pass the limits of organisations.
+    """
+    able = [lane for lane in seen.lanes if seen.held[lane.organisation_id] < lane.limit]
+    able.sort(key=lambda lane: (seen.held[lane.organisation_id], lane.since))
+    for start in range(0, max(1, len(able)), ORGANISATIONS):
+        yield able[start : start + ORGANISATIONS]
 
 
 def fair(runs: Iterable[Candidate], holds: Counter[int], now: datetime) -> list[Candidate]:

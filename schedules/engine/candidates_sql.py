@@ -73,7 +73,7 @@ SELECT {_COLUMNS} FROM (
   SELECT * FROM (
     SELECT * FROM schedules_run {{by run_exclusive_waiting}}
     WHERE {_ALONE_WAITS} AND next_attempt_at <= (SELECT now FROM moment)
-    ORDER BY next_attempt_at LIMIT {{half}}
+    ORDER BY CASE WHEN hold = 'recovery' THEN 0 ELSE 1 END, next_attempt_at LIMIT {{half}}
   ) alone
   UNION ALL
   SELECT * FROM (

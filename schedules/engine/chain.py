@@ -4,8 +4,8 @@ Celery's way from one task to the next leads through the worker's parent process
 runs that was a third of the work. A message that is taken here and never claimed, since the process was killed, is
 one that was lost: the sweep publishes it again.
 
-A chain is short, so that other queues of the worker have their turn, and ends when the worker drains. While somebody
-watches in Flower nothing is chained: each run is a task there.
+A chain is short, so that other queues of the worker have their turn, and ends when the worker drains. Once a worker was
+asked for the events of its tasks, as Flower asks, nothing is chained there: each run is a task of its own.
 """
 
 from __future__ import annotations
@@ -56,14 +56,22 @@ class Chain:
         if time.monotonic() > self._until or draining.is_draining() or _WATCHED[0]:
             return None
         try:
-            message = _TAKE([after.queue], [after.executor])
+            return self._take(after)
         except RedisError as error:
             logger.warning("the next message comes by Celery: %s", error)
+        except Exception:
+            # The run that is done is not recorded yet: whatever the message holds must not keep it from being.
+            logger.exception("a message for %s was dropped", after.executor)
+        return None
+
+    def _take(self, after: Run) -> Claim | None:
+        message = _TAKE([after.queue], [after.executor])
+        if message is None:
             return None
-        claim = message and claim_of(*arguments_of(message))
-        if message and not claim:
+        claim = claim_of(*arguments_of(message))
+        if claim is None:
             logger.error("a message for %s was dropped: its arguments name no attempt of a run", after.executor)
-        return claim or None
+        return claim
 
 
 def watched(*, by_somebody: bool) -> None:

@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
-from pydantic import ValidationError
 
-from schedules.engine import admission, lifecycle, pausing, slots
+from schedules.engine import admission, lifecycle, outcomes, pausing, slots
 from schedules.engine.attempt import Attempt
 from schedules.engine.chain import Chain
 from schedules.engine.claims import Claim
@@ -24,8 +23,7 @@ from schedules.engine.lifecycle import Outcome
 from schedules.engine.redaction import Redactor
 from schedules.engine.secrets import known_secrets
 from schedules.engine.storable import mapped_texts
-from schedules.executors.base import Executor, ExecutorError, Stopped
-from schedules.executors.problems import first_problem
+from schedules.executors.base import Executor, Stopped
 from schedules.executors.registry import executors
 from schedules.models import Run
 
@@ -56,8 +54,6 @@ class Freed:
 
 #: How an attempt came to its end.
 Ended = Outcome | Unreaped | HandedBack
-# A worker that dies again and again on the same run is more likely killed by it than unlucky.
-LOST_LIMIT = 5
 
 
 def execute(claim: Claim) -> None:
@@ -67,19 +63,21 @@ def execute(claim: Claim) -> None:
     """
     chain, former = Chain(), None
     run = _claim(claim)
-    while run:
-        work = Attempt(run, redact=Redactor(), log_limit_bytes=settings.WATCHBILL.log_limit_bytes)
-        with keeper().attending(work):
-            # Not before: who looks for waiters must not let the lease of the run that it has claimed run out.
-            _let_next_in(former)
-            done = _work_off(work, chain)
-        former, wanted, run = done.freed, done.wanted, done.following
-        if not run and not wanted:
-            # Nothing waited before; what this end lets in may.
-            _let_next_in(former)
-            former, wanted = None, chain.next(after=work.run)
-        run = run or (_claim(wanted) if wanted else None)
-    _let_next_in(former)
+    try:
+        while run:
+            work = Attempt(run, redact=Redactor(), log_limit_bytes=settings.WATCHBILL.log_limit_bytes)
+            with keeper().attending(work):
+                # Not before: who looks for waiters must not let the lease of the run that it has claimed run out.
+                _let_next_in(former)
+                done = _work_off(work, chain)
+            former, wanted, run = done.freed, done.wanted, done.following
+            if not run and not wanted:
+                # Nothing waited before; what this end lets in may.
+                _let_next_in(former)
+                former, wanted = None, chain.next(after=work.run)
+            run = run or (_claim(wanted) if wanted else None)
+    finally:
+        _let_next_in(former)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +92,7 @@ class Done:
 def _work_off(work: Attempt, chain: Chain) -> Done:
     """One claimed attempt to its end."""
     run, freed = work.run, Freed(holder=slots.holder_of(work.run), queue=work.run.queue)
-    if not _hold_slots(run):
+    if not _hold_slots(work):
         chain.end()
         return Done()
     outcome = _masked(work, _perform(work))
@@ -104,6 +102,7 @@ def _work_off(work: Attempt, chain: Chain) -> Done:
     wanted = chain.next(after=run)
     recorded, following = _insist(lambda: _record(run, outcome, wanted), work) or (False, None)
     if not recorded:
+        chain.end()
         logger.warning("run %s: the attempt had lost its claim; what it did is not recorded", run.job_run_id)
     elif isinstance(outcome, Outcome):
         _pause_if_failing(run, outcome)
@@ -161,7 +160,8 @@ def _record(run: Run, outcome: Ended, wanted: Claim | None) -> tuple[bool, Run |
     except DatabaseError as error:
         # What can't be stored would otherwise be tried for ever while the lease is kept.
         logger.exception("run %s: its outcome can't be stored", run.job_run_id)
-        plain = _failed("executor_error", f"The outcome ({outcome.status}) can't be stored: {type(error).__name__}.")
+        reason = f"The outcome ({outcome.status}) can't be stored: {type(error).__name__}."
+        plain = outcomes.failed("executor_error", reason)
         return lifecycle.run_finish(run, plain, now=database_now()) is not None, None
 
 
@@ -173,48 +173,41 @@ def _finish(run: Run, outcome: Outcome) -> bool:
         return lifecycle.run_finish(run, outcome, now=statement_now()) is not None
 
 
-def _hold_slots(run: Run) -> bool:
+def _hold_slots(work: Attempt) -> bool:
     """Take the slots once more: after a flushed Redis they may be gone. Without them the run goes back."""
     try:
-        full = slots.acquire(slots.holder_of(run))
+        full = slots.acquire(slots.holder_of(work.run))
         cause = f"{full.name} is at its limit of {full.limit}" if full else ""
     except slots.SlotsNotReady:
         cause = "the slots are being rebuilt"
     except slots.RedisError:
         cause = "Redis can't be reached"
     if cause:
-        lifecycle.run_give_back(run, cause=cause, now=database_now())
+        _insist(lambda: lifecycle.run_give_back(work.run, cause=cause, now=database_now()), work)
     return not cause
 
 
 def _perform(work: Attempt) -> Ended:
     executor = executors().get(work.run.executor)
     if executor is None:
-        return _failed("executor_unknown", f"No executor named {work.run.executor!r} is installed here.")
+        return outcomes.failed("executor_unknown", f"No executor named {work.run.executor!r} is installed here.")
     try:
         work.hide(known_secrets(work.run.agent.secret_refs if work.run.agent else {}))
         if unreaped := _reap(executor, work, of=None):
             return unreaped
-        if early := _ends_unexecuted(work, executor):
+        if early := outcomes.unexecuted(work, executor):
             return early
-        return Outcome(status="success", result=executor.execute(_payload(executor, work), work))
+        payload = _payload(executor, work)
+        work.check()  # told to stop before it began: another worker may have the run by now
+        return Outcome(status="success", result=executor.execute(payload, work))
     except Exception as error:  # noqa: BLE001 - whatever an executor raises ends its run, never the worker
         stopped = work.stop_reason or isinstance(error, Stopped)
-        outcome = _stopped(work) if stopped else _failure(work, error)
+        outcome = outcomes.stopped(work) if stopped else outcomes.failure(work, error)
     if work.stop_reason == "drained" and executor.on_lost == "retry":
         work.log("Stopped: its worker ends. Another one starts it anew.")
         return _reap(executor, work, of=None) or HandedBack()
     # Nothing is recorded as ended while what it started outside may go on.
     return _reap(executor, work, of=outcome) or outcome
-
-
-def _failure(work: Attempt, error: Exception) -> Outcome:
-    if isinstance(error, ExecutorError):
-        return _fail(work, error.code, str(error), retryable=error.retryable)
-    if isinstance(error, ValidationError):
-        return _fail(work, "payload_invalid", _first_problem(error), retryable=False)
-    logger.error("run %s: %s raised", work.job_run_id, work.run.executor, exc_info=error)
-    return _fail(work, "executor_error", f"{type(error).__name__}: {error}", retryable=True)
 
 
 def _reap(executor: Executor[Any], work: Attempt, *, of: Outcome | None) -> Unreaped | None:
@@ -235,57 +228,8 @@ def _reap(executor: Executor[Any], work: Attempt, *, of: Outcome | None) -> Unre
     return None
 
 
-def _ends_unexecuted(work: Attempt, executor: Executor[Any]) -> Outcome | None:
-    run = work.run
-    if run.ending == "timeout":
-        return Outcome(status="timeout", error_code="timeout", error_message=_deadline_text(run))
-    if run.ending == "failed":
-        return _failed("not_repeated", "It failed, and what it had left running was ended afterwards.")
-    if run.cancel_requested_at:
-        return Outcome(status="cancelled", error_code="cancelled", error_message="Cancelled.")
-    if run.lost_attempts and executor.on_lost == "fail":
-        return _failed("worker_lost", "The worker was lost, and this work must not be repeated by itself.")
-    if run.lost_attempts >= LOST_LIMIT:
-        return _failed("worker_lost", f"{run.lost_attempts} workers were lost over this run; look at their logs.")
-    return None
-
-
 def _payload(executor: Executor[Any], work: Attempt) -> Any:
     return executor.payload_model.model_validate(work.run.payload)
-
-
-def _first_problem(error: ValidationError) -> str:
-    return f"The payload is not valid any more: {first_problem(error)[1]} Edit the schedule's payload."
-
-
-def _fail(work: Attempt, code: str, message: str, *, retryable: bool) -> Outcome:
-    text = work.redact(message)
-    work.log(text)
-    return Outcome(status="failed", error_code=code, error_message=text, retryable=retryable)
-
-
-def _failed(code: str, message: str) -> Outcome:
-    return Outcome(status="failed", error_code=code, error_message=message)
-
-
-def _stopped(work: Attempt) -> Outcome:
-    reason = work.stop_reason or "cancelled"
-    if reason == "timeout":
-        text = _deadline_text(work.run)
-        work.log(text)
-        return Outcome(status="timeout", error_code="timeout", error_message=text, retryable=True)
-    if reason == "cancelled":
-        work.log("Cancelled.")
-        return Outcome(status="cancelled", error_code="cancelled", error_message="Cancelled while it ran.")
-    if reason == "drained":
-        way = f"manage.py job retry {work.job_run_id}"
-        text = f"Its worker ended before it, and this work is not repeated by itself. When that is safe: {way}"
-        return Outcome(status="failed", error_code="drained", error_message=text)
-    return Outcome(status="failed", error_code=reason, error_message="The lease was lost.", retryable=True)
-
-
-def _deadline_text(run: Run) -> str:
-    return f"Ended after its time limit of {run.timeout_seconds} s (--timeout, or the schedule's timeout)."
 
 
 def _insist(step: Callable[[], T], work: Attempt) -> T | None:
@@ -322,3 +266,6 @@ def _let_next_in(freed: Freed | None) -> None:
         admission.let_next_in(freed.holder, freed.queue)
     except (slots.RedisError, slots.SlotsNotReady, DatabaseError, InterfaceError) as error:
         logger.warning("the beat admits the next run: %s", error)
+    except Exception:
+        # A run that has been claimed waits behind this.
+        logger.exception("the beat admits the next run")

@@ -261,7 +261,7 @@ def _give_back(fires: Sequence[Fire]) -> None:
     if not fires:
         return
     keys = [fire.key for fire in fires]
-    held = set(Run.objects.holding_slots().filter(job_run_id__in=keys).values_list("job_run_id", flat=True))
+    held = set(Run.objects.active().filter(job_run_id__in=keys).values_list("job_run_id", flat=True))
     lost = [fire for fire in fires if fire.key not in held]
     slots.release(*(slots.Holder(key=fire.key, attempt=1, scopes=fire.scopes) for fire in lost))
 

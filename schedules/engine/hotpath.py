@@ -37,18 +37,20 @@ def admit(runs: Sequence[Admissible], tokens: Sequence[str], now: datetime) -> d
     if is_postgresql():
         given = [[run.pk for run in runs], [run.attempt for run in runs], list(tokens)]
         return dict(fetch(sql.ADMIT, [now, *given]))
-    asked = json.dumps([(run.pk, run.attempt, token) for run, token in zip(runs, tokens, strict=True)])
+    asked = json.dumps([(run.pk, run.attempt) for run in runs])
+    token_of = {run.pk: token for run, token in zip(runs, tokens, strict=True)}
     with transaction.atomic(), connection.cursor() as cursor:
         at = _stored(now)
-        cursor.execute(sql.ADMIT_ROWS, [asked, at, at])
+        cursor.execute(sql.ADMISSIBLE_ROWS, [asked, at])
         won = cursor.fetchall()
-        events = [(pk, at, "admitted", "queued", attempt, sql.ADMITTED_CAUSE) for pk, attempt, _ in won]
+        cursor.executemany(sql.ADMIT_ROW, [(token_of[pk], at, pk) for pk, _ in won])
+        events = [(pk, at, "admitted", "queued", attempt, sql.ADMITTED_CAUSE) for pk, attempt in won]
         cursor.executemany(sql.EVENT_ROW, events)
-    return {pk: token for pk, _, token in won}
+    return {pk: token_of[pk] for pk, _ in won}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Claiming:
     """What a claim has to match, and what it writes."""
 
     run_id: int
@@ -62,25 +64,28 @@ class Claim:
         return [self.run_id, self.attempt, self.admission_token]
 
     @property
-    def values(self) -> list[int | str]:
-        """The parameters of the claiming part of a statement, in its order."""
-        return [self.claim_token, self.worker, *self.matches, f"by {self.worker}"]
+    def writes(self) -> list[str]:
+        return [self.claim_token, self.worker]
+
+    @property
+    def cause(self) -> str:
+        return f"by {self.worker}"
 
 
-def claim(wanted: Claim, now: datetime | None) -> Run | None:
+def claim(wanted: Claiming, now: datetime | None) -> Run | None:
     """The run with all that limits it, claimed; None when run, attempt and token match no more.
 
     Its organisation, schedule and backfill are loaded as far as a worker reads them.
     """
     if is_postgresql():
-        rows = fetch(_with_columns(sql.CLAIM), [now, *wanted.values])
+        rows = fetch(_with_columns(sql.CLAIM), [now, *wanted.writes, *wanted.matches, wanted.cause])
         return _built(rows[0]) if rows else None
     assert now is not None  # noqa: S101 - only PostgreSQL's statements read a clock of their own
     with transaction.atomic(), connection.cursor() as cursor:
         return _claim_row(cursor, wanted, now)
 
 
-def _claim_row(cursor: Any, wanted: Claim, now: datetime) -> Run | None:
+def _claim_row(cursor: Any, wanted: Claiming, now: datetime) -> Run | None:
     cursor.execute(_with_columns(sql.SELECT_ADMITTED), wanted.matches)
     if not (row := cursor.fetchone()):
         return None
@@ -91,7 +96,7 @@ def _claim_row(cursor: Any, wanted: Claim, now: datetime) -> Run | None:
     run.heartbeat_sequence += 1
     at = _stored(now)
     cursor.execute(sql.CLAIM_ROW, [run.claim_token, run.worker, at, _stored(run.deadline_at), run.pk])
-    _event(cursor, run.pk, at, "started", "running", run.attempt, f"by {wanted.worker}")
+    _event(cursor, run.pk, at, "started", "running", run.attempt, wanted.cause)
     return run
 
 
@@ -119,7 +124,7 @@ class Success:
 
 
 def succeed(
-    run: Run, success: Success, now: datetime | None, *, following: Claim | None = None
+    run: Run, success: Success, now: datetime | None, *, following: Claiming | None = None
 ) -> tuple[dict[str, Any] | None, Run | None]:
     """The end of an attempt that succeeded, when no schedule follows it; with it the claim of the next run.
 
@@ -133,7 +138,8 @@ def succeed(
         if following is None:
             rows = fetch(sql.SUCCEED, given)
         else:
-            rows = fetch(_with_columns(sql.SUCCEED_AND_CLAIM), [*given, *following.values])
+            claiming = [*following.matches, *following.writes, following.cause]
+            rows = fetch(_with_columns(sql.SUCCEED_AND_CLAIM), [*given, *claiming])
         return _ended(rows[0]) if rows else (None, None)
     assert now is not None  # noqa: S101 - only PostgreSQL's statements read a clock of their own
     assert run.started_at is not None  # noqa: S101 - a claimed run was started

@@ -26,19 +26,15 @@ WITH moment AS (
 )
 SELECT id, admission_token FROM admitted
 """
-# The same without the event. Parameters: JSON, a list of [id, attempt, token]; the moment, twice.
-ADMIT_ROWS = """
-WITH given AS (
-  SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS attempt,
-         json_extract(value, '$[2]') AS token
-  FROM json_each(%s)
-)
-UPDATE schedules_run SET admission_token = given.token, admitted_at = %s
-FROM given
-WHERE schedules_run.id = given.id AND schedules_run.attempt = given.attempt AND status = 'queued'
-  AND admission_token = '' AND next_attempt_at <= %s
-RETURNING id, attempt, admission_token
+# In two steps, since SQLite's write lock is held anyway. Parameters of the first: JSON, a list of [id, attempt]; the
+# moment.
+ADMISSIBLE_ROWS = """
+SELECT r.id, r.attempt
+FROM json_each(%s) AS given JOIN schedules_run r ON r.id = json_extract(given.value, '$[0]')
+WHERE r.attempt = json_extract(given.value, '$[1]') AND r.status = 'queued' AND r.admission_token = ''
+  AND r.next_attempt_at <= %s
 """
+ADMIT_ROW = "UPDATE schedules_run SET admission_token = %s, admitted_at = %s WHERE id = %s"
 
 _JOINED = """
 JOIN fleet_organisation o ON o.id = r.organisation_id
@@ -58,14 +54,14 @@ r AS (
       started_at = moment.now, deadline_at = moment.now + timeout_seconds * interval '1 second',
       heartbeat_sequence = heartbeat_sequence + 1
   FROM moment
-  WHERE {_MATCHES} {{provided}}
+  WHERE {{which}}
   RETURNING schedules_run.*
 ), started AS (
   {_EVENT}
   SELECT id, started_at, 'started', 'running', attempt, %s, '' FROM r
 )
 """
-CLAIM = f"{_MOMENT}, {_CLAIMED.replace('{provided}', '')} SELECT {{columns}} FROM r {_JOINED}"
+CLAIM = f"{_MOMENT}, {_CLAIMED.replace('{which}', _MATCHES)} SELECT {{columns}} FROM r {_JOINED}"
 SELECT_ADMITTED = f"SELECT {{columns}} FROM (SELECT * FROM schedules_run WHERE {_MATCHES}) r {_JOINED}"
 CLAIM_ROW = """
 UPDATE schedules_run
@@ -99,9 +95,12 @@ ended AS (
 )
 """
 SUCCEED = f"{_MOMENT}, {_SUCCEEDED} SELECT finished_at, duration_ms FROM ended"
-# The end of one and the claim of the next: one statement and one commit instead of two. Not without the end.
+# The end of one and the claim of the next: one statement and one commit instead of two. Not without the end. It never
+# waits for the next one's row while it holds the first one's: who locks several runs may come from the other side.
 SUCCEED_AND_CLAIM = f"""
-{_MOMENT}, {_SUCCEEDED}, {_CLAIMED.replace("{provided}", "AND EXISTS (SELECT 1 FROM ended)")}
+{_MOMENT}, {_SUCCEEDED}, free AS (
+  SELECT id FROM schedules_run WHERE {_MATCHES} AND EXISTS (SELECT 1 FROM ended) FOR NO KEY UPDATE SKIP LOCKED
+), {_CLAIMED.replace("{which}", "id = (SELECT id FROM free)")}
 SELECT e.finished_at, e.duration_ms, {{columns}} FROM ended e LEFT JOIN (r {_JOINED}) ON true
 """
 SUCCEED_ROW = f"""

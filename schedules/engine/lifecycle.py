@@ -96,8 +96,8 @@ def run_claim(claim: Claim, *, worker: str, now: datetime | None) -> Run | None:
     return hotpath.claim(_claiming(claim, worker), now)
 
 
-def _claiming(claim: Claim, worker: str) -> hotpath.Claim:
-    return hotpath.Claim(
+def _claiming(claim: Claim, worker: str) -> hotpath.Claiming:
+    return hotpath.Claiming(
         run_id=claim.run,
         attempt=claim.attempt,
         admission_token=claim.token,
@@ -170,7 +170,7 @@ def _as_ended(run: Run, changes: dict[str, Any] | None) -> Run | None:
 
 
 def _succeeded(
-    run: Run, outcome: Outcome, now: datetime | None, *, following: hotpath.Claim | None = None
+    run: Run, outcome: Outcome, now: datetime | None, *, following: hotpath.Claiming | None = None
 ) -> tuple[dict[str, Any] | None, Run | None]:
     """The common end by the hot path, and what was claimed with it; None when it is not that plain, or the claim was
     lost."""

@@ -57,6 +57,6 @@ def arguments_of(message: bytes) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """The arguments that a message carries; none when it is not of the form that :func:`ready_message` writes."""
     try:
         args, kwargs, _embed = json.loads(base64.b64decode(json.loads(message)["body"]))
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return (), {}
     return (args, kwargs) if isinstance(args, list) and isinstance(kwargs, dict) else ((), {})

@@ -279,6 +279,6 @@ def _keep(plan: Plan) -> None:
 def _cancel_active(schedule: Schedule, fresh: set[int], now: datetime) -> None:
     scheduled = Run.objects.active().filter(schedule=schedule, trigger=Run.Trigger.SCHEDULE)
     cause = "a later fire replaces it (overlap: cancel_running)"
-    replaced = list(scheduled.exclude(pk__in=fresh).with_limits())
+    replaced = list(scheduled.exclude(pk__in=fresh).with_limits().order_by("pk"))
     ended = [run for run in replaced if lifecycle.run_cancel(run, cause=cause, actor="beat", now=now) == "ended"]
     slots.release_after_commit(ended)

@@ -98,11 +98,11 @@ class Rescue:
             return 0
         waiting = publishing.waiting_task_ids({run.queue for run in due})
         again = [run for run in due if run.task_id not in waiting]
+        if again:
+            publishing.publish(again)
         for run in again:
             self._note_published(run.admission_token)
             lifecycle.run_note(run, kind="published_again", cause="no worker had claimed it", now=now)
-        if again:
-            publishing.publish(again)
         return len(again)
 
     def _may_publish(self, token: str) -> bool:

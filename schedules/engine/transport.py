@@ -26,7 +26,7 @@ from kombu.transport.redis import Transport as RedisTransport
 from kombu.transport.virtual import Message as VirtualMessage
 from kombu.transport.virtual import QoS as VirtualQoS
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class QoS(RedisQoS):
     def ack(self, delivery_tag: str) -> None:
         try:
             super().ack(delivery_tag)  # type: ignore[no-untyped-call]
-        except REFUSALS as error:
+        except ResponseError as error:
             VirtualQoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
             logger.warning("a message could not be acknowledged, it comes again and is dropped: %s", told(error))
 

@@ -119,7 +119,7 @@ def backfill_start(
 def backfill_cancel(*, backfill: Backfill, actor: Actor) -> int:
     """Cancel what is not over of a backfill. Returns how many runs that was."""
     now = database_now()
-    runs = list(Run.objects.active().filter(backfill=backfill).with_limits())
+    runs = list(Run.objects.active().filter(backfill=backfill).with_limits().order_by("pk"))
     cause = f"the backfill was cancelled by {actor.label}"
     done = {run: lifecycle.run_cancel(run, cause=cause, actor=actor.label, now=now) for run in runs}
     slots.release_after_commit(run for run, how in done.items() if how == "ended")

@@ -198,7 +198,7 @@ def delete_in_transaction(*, schedule: Schedule, actor: Actor) -> int:
         )
     now = database_now()
     cause = "its schedule was deleted"
-    active = list(Run.objects.active().filter(schedule=row).with_limits())
+    active = list(Run.objects.active().filter(schedule=row).with_limits().order_by("pk"))
     done = {run: lifecycle.run_cancel(run, cause=cause, actor=actor.label, now=now) for run in active}
     slots.release_after_commit(run for run, how in done.items() if how == "ended")
     audit_record(

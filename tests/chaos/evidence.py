@@ -31,6 +31,8 @@ class Evidence:
     active: list[str] = field(default_factory=list)
     coverage: list[Coverage] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
+    #: How many runs were claimed in the same step in which the worker's former one ended.
+    chained: int = 0
 
 
 def gather(begins: dict[str, datetime]) -> Evidence:
@@ -49,6 +51,8 @@ def gather(begins: dict[str, datetime]) -> Evidence:
             found.succeeded[run.job_run_id] = run.finished_at.timestamp()
             if run.executor.startswith("chaos."):
                 found.witnessed.add(run.job_run_id)
+    ends = set(RunEvent.objects.filter(kind="success").values_list("at", flat=True))
+    found.chained = sum(at in ends for at in RunEvent.objects.filter(kind="started").values_list("at", flat=True))
     found.events.update(RunEvent.objects.values_list("kind", flat=True))
     found.coverage = [_covered(schedule, begins[schedule.name]) for schedule in Schedule.objects.exclude(kind="manual")]
     return found

@@ -7,10 +7,10 @@ and is not live: a silence as long as a lease can expire in (``doze``: the lease
 and a new one begins when it wakes up. A shorter silence is a busy machine: then it counts as live throughout.
 
 **The tolerance.** A sleeper whose lease was lost meanwhile can't know it at the instant it wakes up. The keeper's
-thread looks at the lease each second, without the database, and the executor's next ``check()`` ends the work. So a
-stretch that follows a doze, brings no effect, and is no longer than ``WAKING_SECONDS`` is no violation. Nothing
-else is forgiven: a worker that is cut off from the database is awake, and must stop before the rescue gives its run
-to another.
+thread looks at the lease four times a second, without the database, and the executor's next ``check()`` ends the
+work. So a stretch that follows a doze, brings no effect, and is no longer than ``WAKING_SECONDS`` is no violation.
+Nothing else is forgiven: a worker that is cut off from the database is awake, and must stop before the rescue gives its
+run to another.
 
 **Effects.** Before its effect an execution asks ``context.is_current()`` (a line ``asks``), then acts (``effect``). An
 effect after a later attempt began is a violation, unless the process dozed between asking and acting: no
@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-# The keeper looks each second; the rest is a step of work on a busy machine.
+# The keeper looks each quarter of a second; the rest is a step of work on a busy machine.
 WAKING_SECONDS = 1.5
 _NO_WORK = ("stopped", "reap")
 

@@ -69,6 +69,7 @@ def judged(
             "runs planned": f"{evidence.planned} (and {evidence.runs - evidence.planned} asked for)",
             "runs ended": ", ".join(f"{count} {status}" for status, count in evidence.statuses.most_common()),
             "events": ", ".join(f"{evidence.events[kind]} {kind}" for kind in _TOLD if evidence.events[kind]),
+            "claimed in the step of the end before": str(evidence.chained),
             "effects repeated before a commit": f"{judge.effects_repeated(lines)} (allowed: at-least-once)",
             "effects of woken sleepers": f"{len(slept)} (allowed: stopped between asking and acting)",
             "longest stall": f"{max(recoveries, default=0):.1f} s after a heal; {_quiet(lines):.1f} s without a start",

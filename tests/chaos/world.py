@@ -11,7 +11,7 @@ from tests.chaos.containers import NAME
 from tests.chaos.options import Options
 
 # What the organisations may run at once, and each one's agent.
-ORGANISATIONS = {"alpha": 3, "beta": 2, "gamma": 4}
+ORGANISATIONS = {"alpha": 3, "beta": 2, "gamma": 4, "delta": 16}
 AGENT_LIMIT = 2
 MANUAL = "@manually"
 
@@ -67,6 +67,12 @@ ORDERS = (
     Order(name="g-agent", organisation="gamma", expression="*/3 * * * * *", agent=True, limit=2,
           payload={"seconds": 0.8}, values={"overlap": "queue_all", "misfire": "skip"}),
     Order(name="g-asked", organisation="gamma", expression=MANUAL, limit=3, payload={"seconds": 0.05}),
+    # More at once than there are slots, and short: a worker goes from one straight to the next.
+    *(
+        Order(name=f"d-burst-{number}", organisation="delta", expression="*/10 * * * * *", executor="chaos.bare",
+              payload={"seconds": 0.0})
+        for number in range(16)
+    ),
 )  # fmt: skip
 
 

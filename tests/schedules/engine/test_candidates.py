@@ -52,6 +52,33 @@ def test_a_flood_of_a_full_queue_hides_no_other_queue(make_schedule: Make, publi
     assert Run.objects.admitted().filter(queue="scans").count() == admission.ADMITTED_PER_SLOT
 
 
+def test_many_organisations_that_wait_for_a_full_queue_hide_none(make_schedule: Make, published: Any) -> None:
+    now = database_now()
+    WorkerProcess.objects.create(name="w", queues=["scans"], slots=1, started_at=now, seen_at=now)
+    for number in range(candidates.ORGANISATIONS + 10):
+        organisation = Organisation.objects.create(slug=f"o{number}", name="O")
+        wait(make_schedule("flood", organisation=organisation), minutes=20)
+    (other,) = wait(make_schedule("other"), queue="containers")
+    for _ in range(3):
+        admission.admit_waiting()
+    assert is_admitted(other)
+
+
+def test_a_recovery_is_seen_however_many_exclusives_are_older(
+    make_schedule: Make, organisation: Organisation, published: Any
+) -> None:
+    agents = [
+        Agent.objects.create(organisation=organisation, slug=f"a{number}", runtime="directory") for number in range(40)
+    ]
+    for number, agent in enumerate(agents):
+        wait(make_schedule(f"held{number}", agent=agent), hold="shared", status="running", claim_token="x")
+        wait(make_schedule(f"alone{number}", agent=agent), hold="exclusive", minutes=20)
+    (recovery,) = wait(make_schedule("recovery", agent=agents[-1]), hold="recovery")
+    seen = candidates.outlook(database_now())
+    found = candidates.candidates(seen, next(candidates.turns(seen)), room=1)
+    assert recovery.pk in {run.pk for run in found}
+
+
 def test_a_flood_of_a_full_schedule_hides_no_other(make_schedule: Make, published: Any) -> None:
     flood = make_schedule("flood", max_concurrent_runs=2)
     wait(flood, MANY, minutes=20, priority=9)

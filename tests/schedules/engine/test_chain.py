@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,13 +90,15 @@ def test_another_task_and_what_is_no_message_are_left_to_celery(job: Schedule, r
     assert statuses() == ["success"] * 8
 
 
+@pytest.mark.parametrize("body", [b"7", b'"%s"' % base64.b64encode(b"[" * 100_000)])
 def test_a_message_that_names_no_run_is_dropped_with_one_line(
-    job: Schedule, redis: redis_client.Redis, caplog: pytest.LogCaptureFixture
+    body: bytes, job: Schedule, redis: redis_client.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     published(job, 1)
-    redis.lpush("scans", b'{"headers": {"task": "test.trace"}, "body": 7}')
+    redis.lpush("scans", b'{"headers": {"task": "test.trace"}, "body": %s}' % body)
     given(redis)
     assert redis.llen("scans") == 0
+    assert statuses() == ["success"]
     assert [record.message for record in caplog.records] == [
         "a message for test.trace was dropped: its arguments name no attempt of a run"
     ]
@@ -172,6 +175,24 @@ def test_a_lost_claim_does_not_cost_the_next_run(
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.status, first.claim_token, second.status) == ("running", "another's", "success")
+
+
+def test_what_is_told_to_stop_before_it_begins_does_not_begin(
+    job: Schedule, redis: redis_client.Redis, monkeypatch: pytest.MonkeyPatch, trace: Path
+) -> None:
+    """While its worker lets others in, a claimed run may lose its lease, and be another worker's by then."""
+    real = execution._let_next_in
+
+    def slow(freed: execution.Freed | None) -> None:
+        real(freed)
+        if freed:
+            for attempt in execution.keeper().attempts():
+                attempt.stop("lease_lost")
+
+    published(job, 2)
+    monkeypatch.setattr(execution, "_let_next_in", slow)
+    given(redis)
+    assert happened(trace) == ["start", "end"]
 
 
 @pytest.mark.parametrize(

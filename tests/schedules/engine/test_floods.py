@@ -11,7 +11,7 @@ import pytest
 import redis as redis_client
 
 from fleet.models import Organisation
-from schedules.engine import admission, execution, slots
+from schedules.engine import admission, execution, lifecycle, slots
 from schedules.engine.claims import Claim
 from schedules.engine.clock import database_now
 from schedules.engine.newruns import new_run
@@ -115,3 +115,16 @@ def test_inside_an_organisation_the_urgent_goes_first_and_the_patient_is_not_for
     winners = set(Run.objects.admitted().values_list("pk", flat=True))
     assert winners == {urgent.pk, patient.pk}, "twenty minutes of waiting count for twenty"
     assert not winners & {run.pk for run in low}
+
+
+def test_who_comes_second_leaves_the_slot_to_who_may_still_commit(
+    make_schedule: Make, published: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two admissions of one run: the second one can't see the token that the first is about to commit."""
+    run, real = insert([(make_schedule("once"), 5)], database_now())[0], lifecycle.runs_admit
+    monkeypatch.setattr(lifecycle, "runs_admit", lambda *_, **__: {})
+    admission.admit_waiting(database_now())
+    assert [members for members in slots.held().values() if f"{run.job_run_id}:1" in members]
+    monkeypatch.setattr(lifecycle, "runs_admit", real)
+    admission.admit_waiting(database_now())
+    assert len(published) == 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from schedules.engine import lifecycle
 from schedules.engine.claims import Claim
@@ -280,3 +281,22 @@ def test_an_end_does_without_a_next(run: Run, other: Run) -> None:
     assert ended is not None
     assert claimed is None
     assert kinds(run)[-1] == "success"
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'")
+def test_an_end_waits_for_nobody_who_holds_the_next_run(run: Run, other: Run) -> None:
+    """Who locks several runs, as a cancelled backfill does, may come from the other side."""
+    claimed, following = claim(admit(run)), admit(other)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Run.objects.select_for_update().get(pk=other.pk)
+            ended, taken = pool.submit(_on_its_own_connection, claimed, following).result(timeout=5)
+        assert ended is not None
+        assert taken is None
+
+
+def _on_its_own_connection(run: Run, other: Run) -> tuple[Run | None, Run | None]:
+    try:
+        return handed_on(run, other)
+    finally:
+        connection.close()

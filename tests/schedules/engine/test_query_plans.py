@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -45,12 +46,29 @@ def flood(make_schedule: Make) -> Schedule:
     return schedule
 
 
+def explained(text: str, parameters: list[Any]) -> str:
+    """The plan; on PostgreSQL the one for all values, as the engine has it."""
+    values = [_stored(value) for value in parameters]
+    with connection.cursor() as cursor:
+        if connection.vendor != "postgresql":
+            cursor.execute(f"EXPLAIN QUERY PLAN {_written(text, 'sqlite')}", values)
+        else:
+            numbers = count(1)
+            numbered = re.sub("%s", lambda _: f"${next(numbers)}", _written(text, "postgresql"))
+            cursor.execute("SET plan_cache_mode = force_generic_plan")
+            cursor.execute(f"PREPARE looked_at AS {numbered.replace('%%', '%')}")
+            places = ", ".join(["%s"] * len(values))
+            cursor.execute(f"EXPLAIN EXECUTE looked_at{f' ({places})' if values else ''}", values)
+        plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+        if connection.vendor == "postgresql":
+            cursor.execute("DEALLOCATE looked_at")
+            cursor.execute("RESET plan_cache_mode")
+    return plan
+
+
 def indexes(text: str, parameters: list[Any]) -> set[str]:
     """Those by which the statement reads runs; "all" for a scan of the table."""
-    how = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
-    with connection.cursor() as cursor:
-        cursor.execute(f"{how} {_written(text, connection.vendor)}", [_stored(value) for value in parameters])
-        plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+    plan = explained(text, parameters)
     if connection.vendor == "postgresql":
         named = re.findall(r"using (\w+) on schedules_run\b|Bitmap Index Scan on (run_\w+)", plan)
         found = {one or other for one, other in named}

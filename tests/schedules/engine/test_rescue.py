@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis as redis_client
 
-from schedules.engine import admission, lifecycle, rescue, slots
+from schedules.engine import admission, lifecycle, publishing, rescue, slots
 from schedules.engine.claims import Claim
 from schedules.engine.clock import database_now
 from schedules.engine.leader import Leadership
@@ -257,3 +257,27 @@ def test_the_default_worst_cases_stay_below_half_a_minute() -> None:
     assert ours.leader_seconds + ours.tick_seconds + sweep < 30, "a beat that was killed, with a stand-by"
     assert sweep + ours.unclaimed_seconds + sweep < 30, "a Redis that was emptied: slots, then messages"
     assert rescue.DEADLINE_GRACE.total_seconds() + sweep < 30, "a run that its worker does not end"
+
+
+def test_what_the_broker_refuses_is_not_counted_as_published(
+    make_schedule: Make, redis: redis_client.Redis, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """A Redis without memory answers, and takes nothing: each sweep tries again, and no event says otherwise."""
+    slots.rebuild()
+    run = new_run(make_schedule(), database_now())
+    run.job_run_id, run.trigger = "m1-refused", Run.Trigger.MANUAL
+    lifecycle.runs_insert([run], cause="test")
+    lifecycle.runs_admit([run], now=database_now())
+    late, sweep = database_now() + timedelta(seconds=60), Rescue()
+
+    def refuse(_messages: object) -> None:
+        raise publishing.BrokerUnreachable("out of memory")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(publishing, "send", refuse)
+        for _ in range(3):
+            with pytest.raises(publishing.BrokerUnreachable):
+                sweep.unclaimed(late)
+    assert not run.events.filter(kind="published_again").exists()
+    assert sweep.unclaimed(late) == 1
+    assert redis.llen("scans") == 1
