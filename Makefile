@@ -28,9 +28,9 @@ help: ## Show this list
 run: $(VENV)/.run ## Start the watch on this machine; Ctrl-C ends it
 	@exec $(PY) -m config.watch
 
-# ARGS narrows it down: make test ARGS='tests/config -k redis'
+# ARGS narrows it down: make test ARGS='tests/config -k redis'. Modules in their order: tests/acceptance, which waits longest, first.
 test: $(VENV)/.dev ## Run all tests, in parallel (ARGS='tests/config' for a part of them)
-	$(PY) -m pytest -q -n $(WORKERS) --dist loadscope $(ARGS)
+	$(PY) -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## Check format, lint, types, floors and migrations
 	$(VENV)/bin/ruff format --check $(wildcard $(SOURCES))
