@@ -6,6 +6,8 @@ environment variables win over it. So ``manage.py`` in a second terminal finds t
 
 from __future__ import annotations
 
+import math
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from backups.archive.settings import S3Settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
+DAY = 24 * 3600
 DATA_DIR = Path(env.str("WATCHBILL_DATA", default=str(BASE_DIR / "var"))).resolve()
 
 
@@ -108,20 +111,55 @@ def watchbill() -> WatchbillSettings:
         docker_host=env.str("DOCKER_HOST", default=""),
         s3=s3(),
         backup_root=Path(env.str("BACKUP_ROOT", default=str(DATA_DIR / "backups"))),
-        backup_keep=env.int("BACKUP_KEEP", default=5),
-        retry_delays=tuple(env.list("RETRY_DELAYS", cast=int, default=[30, 60, 300, 900, 3600])),
-        retry_jitter=env.float("RETRY_JITTER", default=0.1),
-        recovery_grace_seconds=env.int("RECOVERY_GRACE_SECONDS", default=60),
-        lease_seconds=env.float("LEASE_SECONDS", default=20.0),
-        heartbeat_seconds=env.float("HEARTBEAT_SECONDS", default=2.0 if is_sqlite else 5.0),
-        unclaimed_seconds=env.float("UNCLAIMED_SECONDS", default=20.0),
-        tick_seconds=env.float("TICK_SECONDS", default=0.5),
-        leader_seconds=env.float("LEADER_SECONDS", default=10.0),
-        drain_seconds=env.float("DRAIN_SECONDS", default=45.0),
-        log_limit_bytes=env.int("LOG_LIMIT_BYTES", default=5_000_000),
-        worker_slots=env.int("WORKER_SLOTS", default=8),
+        backup_keep=_whole("BACKUP_KEEP", 5, least=1, most=1000),
+        retry_delays=_delays(),
+        retry_jitter=_number("RETRY_JITTER", 0.1, least=0, most=1),
+        recovery_grace_seconds=_whole("RECOVERY_GRACE_SECONDS", 60, least=0, most=DAY),
+        lease_seconds=_number("LEASE_SECONDS", 20.0, least=1, most=3600),
+        heartbeat_seconds=_number("HEARTBEAT_SECONDS", 2.0 if is_sqlite else 5.0, least=0.1, most=1200),
+        unclaimed_seconds=_number("UNCLAIMED_SECONDS", 20.0, least=1, most=3600),
+        tick_seconds=_number("TICK_SECONDS", 0.5, least=0.05, most=5),
+        leader_seconds=_number("LEADER_SECONDS", 10.0, least=1, most=3600),
+        drain_seconds=_number("DRAIN_SECONDS", 45.0, least=0, most=DAY),
+        log_limit_bytes=_whole("LOG_LIMIT_BYTES", 5_000_000, least=1000, most=10**10),
+        worker_slots=_whole("WORKER_SLOTS", 8, least=1, most=256),
         flower_url=env.str("FLOWER_URL", default=""),
     )
+
+
+def _number(name: str, default: float, *, least: float, most: float) -> float:
+    """A variable as a number; an empty one counts as not given. django-environ reads "5m" as 5 and "1e9" as 19."""
+    text: str = env.str(name, default="").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise ImproperlyConfigured(
+            f"{name} is {text!r}: give a number from {least:g} to {most:g}, such as {default:g}."
+        )
+    return value
+
+
+def _whole(name: str, default: int, *, least: int, most: int) -> int:
+    text: str = env.str(name, default="").strip()
+    if not text:
+        return default
+    if not re.fullmatch("[0-9]{1,12}", text) or not least <= int(text) <= most:
+        raise ImproperlyConfigured(
+            f"{name} is {text!r}: give a whole number from {least} to {most}, such as {default}."
+        )
+    return int(text)
+
+
+def _delays() -> tuple[int, ...]:
+    text: str = env.str("RETRY_DELAYS", default="").strip() or "30,60,300,900,3600"
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("[0-9]{1,7}", part) for part in parts):
+        raise ImproperlyConfigured(f"RETRY_DELAYS is {text!r}: give whole seconds with commas, such as 30,60,300.")
+    return tuple(map(int, parts))
 
 
 def secret_key() -> str:

@@ -68,6 +68,9 @@ def problem_of(message: Any) -> str:
     headers = message.headers
     if not isinstance(headers, dict) or not all(isinstance(headers.get(name), str) for name in ("task", "id")):
         return "it is no task"
+    # Nothing of ours brings them: waits and deadlines are in the database. A limit that is no number ends the worker.
+    if headers.get("eta") is not None or any(limit is not None for limit in headers.get("timelimit") or ()):
+        return "it brings a time or a time limit of its own"
     payload = message.payload
     sound = isinstance(payload, list | tuple) and len(payload) == _ARGUMENTS
     if not sound or not isinstance(payload[0], list | tuple) or not isinstance(payload[1], dict):

@@ -41,13 +41,17 @@ class Published:
     wait: float
 
 
+#: A slot: the scope's name, and the member that stands in it.
+Place = tuple[str, str]
+
+
 class Rescue:
     """What one leader has seen. Forgotten after any outage, so that nobody is judged by our own absence."""
 
     def __init__(self) -> None:
         self._leases: dict[int, Seen] = {}
         self._looked = 0.0
-        self._orphans: dict[tuple[str, str], float] = {}
+        self._orphans: dict[Place, float] = {}
         self._published: dict[str, Published] = {}
         self._anchor: tuple[float, datetime] | None = None
 
@@ -119,17 +123,17 @@ class Rescue:
         if slots.rebuild_if_needed():
             return 0
         held, rightful = _held(), self._rightful()
-        missing = rightful - held
+        missing = _missing(rightful, held)
         if missing:
             # Looked at twice, Redis before the database: whoever was admitted or ended meanwhile is in order.
             held = _held()
-            missing &= self._rightful() - held
+            missing &= _missing(self._rightful(), held)
         slots.put(missing)
         clock = time.monotonic()
-        self._orphans = {pair: self._orphans.get(pair, clock) for pair in held - rightful}
+        self._orphans = {pair: self._orphans.get(pair, clock) for pair in _strange(rightful, held)}
         old = {pair for pair, since in self._orphans.items() if clock - since >= ORPHAN_SECONDS}
         # Read once more: what was unknown may have been admitted since.
-        orphans = old - self._rightful() if old else old
+        orphans = old & _strange(self._rightful(), held) if old else old
         slots.drop(orphans)
         if missing or orphans:
             detail = f"{len(orphans)} that no run held were dropped, {len(missing)} that were missing put back"
@@ -137,11 +141,24 @@ class Rescue:
             logger.warning("slots: %s", detail)
         return len(orphans) + len(missing)
 
-    def _rightful(self) -> set[tuple[str, str]]:
-        runs = candidates.all_held()
-        return {(scope.name, member) for run in runs for scope, member in slots.places_of(run)}
+    def _rightful(self) -> dict[Place, Place]:
+        """Where those stand that hold slots, and where their former attempts did."""
+        found: dict[Place, Place] = {}
+        for run in candidates.all_held():
+            former = slots.holder_of(run).former
+            found |= {(scope.name, member): (scope.name, former) for scope, member in slots.places_of(run)}
+        return found
 
 
-def _held() -> set[tuple[str, str]]:
+def _missing(rightful: dict[Place, Place], held: set[Place]) -> set[Place]:
+    """A lost run holds the slot of its former attempt, until the next one takes it over."""
+    return {place for place, former in rightful.items() if place not in held and former not in held}
+
+
+def _strange(rightful: dict[Place, Place], held: set[Place]) -> set[Place]:
+    return held - rightful.keys() - {former for place, former in rightful.items() if place not in held}
+
+
+def _held() -> set[Place]:
     """What Redis holds, as scope and member."""
     return {(scope, member) for scope, members in slots.held().items() for member in members}

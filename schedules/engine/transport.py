@@ -48,6 +48,9 @@ class Message(VirtualMessage):
             super().__init__(payload, channel=channel, **kwargs)  # type: ignore[no-untyped-call]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise Unreadable(f"{type(error).__name__}: {error}") from error
+        # By it kombu keeps account of what was delivered; without one it ends the worker.
+        if not isinstance(self.delivery_tag, str):
+            raise Unreadable("it has no delivery tag")
         if len(self.body or "") > LONGEST_BODY:
             raise Unreadable(f"its body has {len(self.body)} bytes")
 

@@ -66,6 +66,9 @@ def poison() -> list[bytes]:
         message(8, call(), task="no.such.task"), message(9, call(), task=["a list"]), message(10, call(), task=None),
         message(11, call(), id=None), message(12, call(), timelimit="x"), message(13, call(), eta="yesterday-ish"),
         message(14, call(), expires={}), message(15, call(token="y" * 2_000_000)),
+        message(16, call(), timelimit=["a", {}]), message(17, call(), timelimit=5),
+        message(18, call(), timelimit=[1, 1]), message(19, call(), eta="2099-01-01T00:00:00Z"),
+        message(20, call()).replace(b'"tag-20"', b"null"),
     ]  # fmt: skip
     ours = [
         call(), call(run="1"), call(run="1; DROP TABLE"), call(run=-1), call(run=2**70), call(run=None),

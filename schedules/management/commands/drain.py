@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from fleet.console import Exit, Screen
@@ -41,9 +40,8 @@ class Command(BaseCommand):
 
 def _drain(names: Sequence[str], *, wait: bool, screen: Screen) -> int:
     workers = workers_drain(names=names)
-    limit = f"{settings.WATCHBILL.drain_seconds:g}"
     screen.data(f"Draining {', '.join(map(_told, workers))}.")
-    screen.data(f"They take nothing new. What still runs after {limit} s (DRAIN_SECONDS) goes back to the queue.")
+    screen.data("They take nothing new. What still runs when a worker's DRAIN_SECONDS are over goes back to the queue.")
     if not wait:
         screen.data("They end by themselves; `manage.py drain --wait` stays until they have.")
         return Exit.DONE

@@ -40,9 +40,10 @@ def checked(**numbers: float) -> None:
     for name, value in numbers.items():
         # A bool is an int to Python, but not to whoever typed it.
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or not 1 <= value <= (MOST_DAYS if name == "days" else 10**9):
+        most = MOST_DAYS if name == "days" else 10**9
+        if not whole or not 1 <= value <= most:
             raise InvalidInput(
-                f"{name} must be a whole number, at least 1, not {value!r}. Mend the keyword arguments of the periodic "
-                "task (Housekeeping, Periodic tasks).",
+                f"{name} must be a whole number from 1 to {most}, not {value!r}. Mend the keyword arguments of the "
+                "periodic task (Housekeeping, Periodic tasks).",
                 field=name,
             )

@@ -281,3 +281,22 @@ def test_what_the_broker_refuses_is_not_counted_as_published(
     assert not run.events.filter(kind="published_again").exists()
     assert sweep.unclaimed(late) == 1
     assert redis.llen("scans") == 1
+
+
+def test_a_lost_run_s_slot_is_its_own_and_needs_no_mending(
+    running: Run, redis: redis_client.Redis, clock: Clock
+) -> None:
+    """It stands there as the former attempt, until the next one takes it over."""
+    slots.rebuild()
+    sweep = Rescue()
+    lifecycle.run_lose(running, cause="gone", now=database_now())
+    Run.objects.filter(pk=running.pk).update(handle={"exec": "abc"})
+    for _ in range(3):
+        assert sweep.slots() == 0
+        clock.now += 6
+    assert not EngineEvent.objects.filter(kind=EngineEvent.Kind.SLOTS_MENDED).exists()
+    Run.objects.filter(pk=running.pk).update(handle={})
+    sweep.slots()
+    clock.now += 6
+    assert sweep.slots() == 2
+    assert slots.held() == {}

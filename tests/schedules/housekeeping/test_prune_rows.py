@@ -80,10 +80,10 @@ def test_each_entry_names_a_task_and_what_it_takes(job: Schedule) -> None:
 @pytest.mark.parametrize(
     ("task", "kwargs", "named"),
     [
-        (tasks.prune_runs, {"days": -3}, "days must be a whole number, at least 1, not -3"),
+        (tasks.prune_runs, {"days": -3}, "days must be a whole number from 1 to 36500, not -3"),
         (tasks.prune_runs, {"keep": 0}, "keep must be"),
         (tasks.prune_runs, {"keep": 10, "most": 5}, "most must be at least keep"),
-        (tasks.prune_runs, {"days": "90"}, "days must be a whole number, at least 1, not '90'"),
+        (tasks.prune_runs, {"days": "90"}, "days must be a whole number from 1 to 36500, not '90'"),
         (tasks.prune_logs, {"days": 10**9}, "days must be"),
         (tasks.prune_results, {"days": True}, "days must be"),
         (tasks.prune_engine_events, {"most": 1.5}, "most must be"),
