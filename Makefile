@@ -28,7 +28,8 @@ help: ## Show this list
 run: $(VENV)/.run ## Start the watch on this machine; Ctrl-C ends it
 	@exec $(PY) -m config.watch
 
-# ARGS narrows it down: make test ARGS='tests/config -k redis'. Modules in their order: tests/acceptance, which waits longest, first.
+# ARGS narrows it down: make test ARGS='tests/config -k redis'
+# Modules go in their order, so that tests/acceptance, which waits longest, is not what all wait for at the end.
 test: $(VENV)/.dev ## Run all tests, in parallel (ARGS='tests/config' for a part of them)
 	$(PY) -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 

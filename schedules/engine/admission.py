@@ -38,10 +38,10 @@ def admit_waiting(now: datetime | None = None, *, queue: str = "") -> int:
     total = 0
     while (seen := candidates.outlook(now or statement_now())).lanes:
         room = _Room(seen)
-        seen_runs, admitted = _pass(seen, room, queue)
+        looked_at, admitted = _pass(seen, room, queue)
         total += admitted
         # A pass sees a bounded number of candidates, and fills at least one limit, which the next one leaves out.
-        if not admitted or admitted == seen_runs or (queue and room.of(queue) <= 0):
+        if not admitted or admitted == looked_at or (queue and room.of(queue) <= 0):
             break
     return total
 

@@ -22,7 +22,7 @@ from schedules.models import Run
 # Of one organisation in one pass: so many of the oldest, and so many of the most urgent. A few sizes, since each is a
 # statement of its own to the database.
 _HALVES = (2, 4, 10, 25)
-# At a time.
+# So many are asked for together: one statement on PostgreSQL, so many on SQLite.
 ORGANISATIONS = 64
 AGEING = timedelta(minutes=1)
 

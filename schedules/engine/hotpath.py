@@ -131,22 +131,27 @@ def succeed(
     Returns what was written of time, and the run that was claimed. The former is None when the claim is lost, or a
     schedule follows this one: then nothing was written, nothing claimed, and the ordinary way decides.
     """
-    values: list[Any] = [*success.texts, json.dumps(success.details)]
-    matches: list[Any] = [run.pk, run.claim_token]
-    if is_postgresql():
-        given = [now, *values, *matches, success.cause]
-        if following is None:
-            rows = fetch(sql.SUCCEED, given)
-        else:
-            claiming = [*following.matches, *following.writes, following.cause]
-            rows = fetch(_with_columns(sql.SUCCEED_AND_CLAIM), [*given, *claiming])
-        return _ended(rows[0]) if rows else (None, None)
+    writes: list[Any] = [*success.texts, json.dumps(success.details), run.pk, run.claim_token]
+    if not is_postgresql():
+        return _succeed_row(run, success, writes, now, following)
+    given = [now, *writes, success.cause]
+    if following is None:
+        rows = fetch(sql.SUCCEED, given)
+    else:
+        claiming = [*following.matches, *following.writes, following.cause]
+        rows = fetch(_with_columns(sql.SUCCEED_AND_CLAIM), [*given, *claiming])
+    return _ended(rows[0]) if rows else (None, None)
+
+
+def _succeed_row(
+    run: Run, success: Success, writes: Sequence[Any], now: datetime | None, following: Claiming | None
+) -> tuple[dict[str, Any] | None, Run | None]:
     assert now is not None  # noqa: S101 - only PostgreSQL's statements read a clock of their own
     assert run.started_at is not None  # noqa: S101 - a claimed run was started
     duration = max(0, round((now - run.started_at) / timedelta(milliseconds=1)))
     with transaction.atomic(), connection.cursor() as cursor:
         at = _stored(now)
-        cursor.execute(sql.SUCCEED_ROW, [at, duration, *values, *matches])
+        cursor.execute(sql.SUCCEED_ROW, [at, duration, *writes])
         if not cursor.rowcount:
             return None, None
         _event(cursor, run.pk, at, "success", "success", run.attempt, success.cause)

@@ -69,7 +69,9 @@ def test_it_keeps_nobody_out_for_long(path: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(base, "LONGEST_WAIT", 0.05)
     stuck = Gate(path)
     stuck.enter()
+    begun = time.monotonic()
     Gate(path).enter()
+    assert 0.04 < time.monotonic() - begun < 2
 
 
 @pytest.mark.django_db

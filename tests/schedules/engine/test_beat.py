@@ -129,6 +129,25 @@ def test_a_tick_outlives_the_database(
     assert beat.tick() >= 0
 
 
+def test_planning_that_fails_is_tried_again_and_not_at_once(
+    beats: Callable[[], WatchbillScheduler],
+    make_schedule: Callable[..., Schedule],
+    monkeypatch: pytest.MonkeyPatch,
+    redis: redis_client.Redis,
+) -> None:
+    """A fire stays due while planning fails: a tick that slept until it would never sleep."""
+    from schedules import beat as module
+
+    make_schedule("due", "* * * * * *", next_run_at=database_now().replace(microsecond=0) - timedelta(seconds=1))
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a damaged row")
+
+    monkeypatch.setattr(module, "plan_due", broken)
+    monkeypatch.setattr(module.fastlane, "is_open", lambda: False)
+    assert beats().tick() > 0
+
+
 def test_beat_does_not_wait_for_a_broker(beats: Callable[[], WatchbillScheduler]) -> None:
     assert beats().producer is None
 
