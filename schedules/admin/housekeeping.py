@@ -5,8 +5,11 @@ Both apps register first; ours replaces their classes.
 
 from __future__ import annotations
 
+import inspect
+import json
 from typing import TYPE_CHECKING, Any
 
+from celery import current_app
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -17,6 +20,8 @@ from django_celery_results import admin as results_admin
 from django_celery_results.models import GroupResult, TaskResult
 
 from fleet.admin.audited import AuditedAdmin
+from fleet.errors import InvalidInput
+from schedules.services.housekeeping import checked
 
 if TYPE_CHECKING:
     # None of the three packages carries types.
@@ -73,6 +78,34 @@ class TaskForm(BeatForm):
         super().__init__(*args, **kwargs)
         self.fields["task"].widget = ThemedText()
         self.fields["regtask"].widget = TaskSelect()
+
+    def clean(self) -> dict[str, Any] | None:
+        data = super().clean() or {}
+        if "args" in data and "kwargs" in data:
+            name, args, kwargs = data["task"], json.loads(data["args"]), json.loads(data["kwargs"])
+            for field, problem in _problems(str(name), args, kwargs).items():
+                self.add_error(field, problem)
+        return data
+
+
+def _problems(name: str, args: Any, kwargs: Any) -> dict[str, str]:
+    """What a task of ours would refuse, by field. Else only the beat's log tells, at night, that nothing is removed."""
+    task = current_app.tasks.get(name)
+    if task is None or not name.startswith("housekeeping."):
+        return {}
+    known = list(inspect.signature(task.run).parameters)
+    takes = f"{name} takes {', '.join(known) or 'no arguments'}"
+    if args != []:
+        return {"args": f"{takes}, each by its name: leave this [] and give them as keyword arguments."}
+    if not isinstance(kwargs, dict):
+        return {"kwargs": f'Give a JSON object, such as {{"days": 30}}. {takes}.'}
+    if strange := sorted(kwargs.keys() - set(known)):
+        return {"kwargs": f"{takes}, not {', '.join(strange)}."}
+    try:
+        checked(**kwargs)
+    except InvalidInput as error:
+        return {"kwargs": str(error)}
+    return {}
 
 
 @admin.register(PeriodicTask)
