@@ -6,7 +6,8 @@ import logging
 import sys
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, ClassVar
 
@@ -76,8 +77,6 @@ class CommandGroup(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         command: Subcommand = options["run"]
-        # What a service has to say comes in the command's own words; its log lines are for the watch's logs.
-        logging.getLogger("schedules").setLevel(logging.ERROR)
         code = answer(lambda: command.run(options, Screen()), Screen())
         if code:
             sys.exit(code)
@@ -90,7 +89,8 @@ class CommandGroup(BaseCommand):
 def answer(work: Callable[[], int], screen: Screen) -> int:
     """Run ``work``; a refusal or an outage becomes one clear line and an exit code, never a traceback."""
     try:
-        return int(work())
+        with _few_log_lines():
+            return int(work())
     except (DomainError, DatabaseError) as error:
         screen.error(_words(error))
         return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILURE
@@ -98,6 +98,18 @@ def answer(work: Callable[[], int], screen: Screen) -> int:
         return Exit.DONE
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+@contextmanager
+def _few_log_lines() -> Iterator[None]:
+    """What a service has to say comes in the command's own words; its log lines are for the watch's logs."""
+    log = logging.getLogger("schedules")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _words(error: DomainError | DatabaseError) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -32,7 +31,6 @@ class Command(BaseCommand):
         parser.add_argument("--wait", action="store_true", help="stay until they have ended, and say how far they are")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        logging.getLogger("schedules").setLevel(logging.ERROR)
         screen = Screen()
         if code := answer(lambda: _drain(options["workers"], wait=options["wait"], screen=screen), screen):
             sys.exit(code)
