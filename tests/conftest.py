@@ -16,6 +16,20 @@ pytest_plugins = ["tests.console", "tests.docker_engine", "tests.s3_servers", "t
 
 
 @pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """PostgreSQL drops no database that a session uses: threads of the keeper, which live as long as a worker does, may
+    have kept theirs when a run took long."""
+    from django.db import connection
+
+    yield
+    with django_db_blocker.unblock():
+        if connection.vendor == "postgresql":
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+
+@pytest.fixture(scope="session")
 def redis_of_settings() -> Iterator[str]:
     """A real Redis where ``settings.WATCHBILL.redis_url`` points; its URL."""
     from tests.servers import folder, running_redis

@@ -27,7 +27,7 @@ SUITES = [
 
 @pytest.mark.parametrize("paths", SUITES, ids=["engine", "ledger and services"])
 def test_the_suite_passes_on_postgresql_too(postgres_url: str, paths: list[str]) -> None:
-    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *paths]
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "--durations=1", *paths]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         suite,
