@@ -29,6 +29,12 @@ class SourceBrokenError(ArchiveError):
     code = "source_broken"
 
 
+class SourceChangedError(ArchiveError):
+    """It changed while it was read, and the caller wanted it whole."""
+
+    code = "source_changed"
+
+
 class PlaceRefusedError(ArchiveError):
     """A folder outside of what is allowed."""
 
@@ -107,6 +113,19 @@ class ArchiveUnsafeError(ArchiveError):
 
 class TargetNotEmptyError(ArchiveError):
     code = "target_not_empty"
+    retryable = False
+
+
+class RestoreBusyError(ArchiveError):
+    """Another process restores the same folder."""
+
+    code = "restore_busy"
+
+
+class RestoreBrokenError(ArchiveError):
+    """A former restore left what can't be settled without a person."""
+
+    code = "restore_broken"
     retryable = False
 
 

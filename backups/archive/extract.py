@@ -6,101 +6,111 @@ name is created exclusively, in a folder that was opened step by step, following
 
 from __future__ import annotations
 
-import gzip
 import os
-import stat
-import tarfile
-import zlib
-from collections.abc import Iterator
-from typing import IO
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
-from backups.archive.errors import ArchiveUnsafeError
-from backups.archive.rules import Entry, Inflated, Limits, Rules, damaged
-from backups.archive.stores import Hooks
-from backups.archive.tarreader import members
-from backups.archive.tarwriter import CHUNK
+from backups.archive.errors import ArchiveUnsafeError, DiskFullError
+from backups.archive.heads import Head
+from backups.archive.reading import Reading
+from backups.archive.rules import Entry
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Without setuid, setgid and sticky.
 _MODE = 0o777
 _MOST_ID = 2**32 - 2
-#: What reading a damaged archive raises.
-_BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, RecursionError, ValueError)
+#: Bytes written between two looks at the disk, and what must stay free on it.
+_LOOK_EVERY = 32 * 1024**2
+_RESERVE = 64 * 1024**2
 
 Parts = tuple[str, ...]
-Item = tuple[tarfile.TarFile, tarfile.TarInfo, Entry]
 
 
-def scan(file: IO[bytes], name: str, limits: Limits, hooks: Hooks) -> Rules:
-    """Look at the whole archive and write nothing. What it counted is in the answer."""
-    rules = Rules(limits)
-    for _ in _entries(file, name, limits, rules, hooks):
-        pass
-    if not rules.entries:
-        raise damaged(name, "it is empty")
-    return rules
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is written, and how.
+
+    ``paths``: these and what lies below them; none means all. ``whole``: the archive is the whole folder; else each of
+    its top names is a thing of its own, which takes the place of the one in the folder and leaves the others alone.
+    ``renamed``: the path under which an entry is written. ``owner``: (uid, gid) for everything, instead of the
+    archive's. ``modes``: (folders, files), likewise. ``found`` is filled with the chosen paths that were there.
+    """
+
+    paths: tuple[Parts, ...] = ()
+    whole: bool = True
+    renamed: Callable[[Parts], Parts] = lambda path: path
+    owner: tuple[int, int] | None = None
+    modes: tuple[int, int] | None = None
+    found: set[Parts] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """A path below another chosen one adds nothing."""
+        outer = [path for path in self.paths if not any(path[:length] in self.paths for length in range(len(path)))]
+        object.__setattr__(self, "paths", tuple(dict.fromkeys(outer)))
+
+    def has(self, path: Parts, *, is_folder: bool) -> bool:
+        """Whether to write it. Folders on the way to a chosen path are, for their modes."""
+        if not self.paths:
+            if not self.whole and path:
+                self.found.add(path[:1])
+            return bool(path) or self.whole
+        for chosen in self.paths:
+            if path[: len(chosen)] == chosen:
+                self.found.add(chosen)
+                return True
+        return is_folder and any(chosen[: len(path)] == path for chosen in self.paths)
 
 
-def extract(file: IO[bytes], name: str, root: int, limits: Limits, hooks: Hooks) -> None:
-    """Write the archive below the open, empty folder ``root``."""
-    writer = _Writer(root)
+def extract(reading: Reading, root: int, wanted: Wanted | None = None) -> None:
+    """Write what is wanted below the open, empty folder ``root``."""
+    wanted = wanted or Wanted()
+    writer = _Writer(root, wanted)
     try:
-        for tar, member, entry in _entries(file, name, limits, Rules(limits), hooks):
-            writer.write(tar, member, entry)
+        for head, entry in reading:
+            path = wanted.renamed(entry.path)
+            if wanted.has(path, is_folder=entry.kind == "folder"):
+                writer.write(head, replace(entry, path=path, target=wanted.renamed(entry.target)), reading)
         writer.finish()
     except FileExistsError as error:
         raise ArchiveUnsafeError(f"{error.filename!r} is there twice for this file system.") from error
-    except _BROKEN as error:
-        raise damaged(name, error) from error
     finally:
         writer.close()
 
 
-def _entries(file: IO[bytes], name: str, limits: Limits, rules: Rules, hooks: Hooks) -> Iterator[Item]:
-    file.seek(0, os.SEEK_END)
-    compressed = file.tell()
-    file.seek(0)
-    try:
-        with gzip.GzipFile(fileobj=file, mode="rb") as plain:
-            stream = Inflated(plain, compressed, limits, hooks)
-            for tar, member in members(stream):
-                yield tar, member, rules.check(member)
-            while stream.read(CHUNK):  # to the end: only there does gzip compare its own checksum
-                pass
-    except _BROKEN as error:
-        raise damaged(name, error) from error
-
-
 class _Writer:
-    def __init__(self, root: int) -> None:
-        self._root = root
-        self._folders: list[tuple[Parts, tarfile.TarInfo]] = []
-        self._symlinks: list[tuple[Parts, tarfile.TarInfo]] = []
+    def __init__(self, root: int, wanted: Wanted) -> None:
+        self._root, self._wanted = root, wanted
+        self._folders: list[tuple[Parts, Head]] = []
+        self._symlinks: list[tuple[Parts, Head]] = []
+        self._unlooked = 0
+        self._own_ids = (os.geteuid(), os.getegid())
         self._open: tuple[Parts, int] = ((), os.dup(root))
 
     def close(self) -> None:
         os.close(self._open[1])
 
-    def write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, entry: Entry) -> None:
+    def write(self, head: Head, entry: Entry, reading: Reading) -> None:
         if entry.kind == "folder":
             self._folder(entry.path)
-            self._folders.append((entry.path, member))
+            self._folders.append((entry.path, head))
         elif entry.kind == "symlink":
-            self._symlinks.append((entry.path, member))
+            self._symlinks.append((entry.path, head))
         elif entry.kind == "hardlink":
             self._hardlink(entry)
         else:
-            self._file(tar, member, entry.path)
+            self._file(head, entry.path, reading.content())
 
     def finish(self) -> None:
         """Links once all else is written; folders from the deepest, as a mode may bar the way down."""
-        for path, member in self._symlinks:
+        for path, head in self._symlinks:
             parent = self._folder(path[:-1])
-            os.symlink(member.linkname, path[-1], dir_fd=parent)
-            _own(path[-1], member, parent)
-        for path, member in sorted(self._folders, key=lambda item: len(item[0]), reverse=True):
-            _finish(self._folder(path), member)
+            os.symlink(head.link, path[-1], dir_fd=parent)
+            if (owner := self._owner(head)) is not None:
+                os.chown(path[-1], *owner, dir_fd=parent, follow_symlinks=False)
+        for path, head in sorted(self._folders, key=lambda item: len(item[0]), reverse=True):
+            self._settle(self._folder(path), head)
 
     def _folder(self, path: Parts) -> int:
         """A descriptor of the folder, made when missing; kept open until another one is asked for."""
@@ -117,34 +127,79 @@ class _Writer:
         try:
             into = self._folder(entry.path[:-1])
             os.link(entry.target[-1], entry.path[-1], src_dir_fd=source, dst_dir_fd=into, follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise ArchiveUnsafeError(
+                f"{'/'.join(entry.path)!r} is the same file as {'/'.join(entry.target)!r}: choose both.",
+            ) from error
         finally:
             os.close(source)
 
-    def _file(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: Parts) -> None:
+    def _file(self, head: Head, path: Parts, content: Iterable[bytes | memoryview]) -> None:
         descriptor = os.open(path[-1], _NEW, 0o600, dir_fd=self._folder(path[:-1]))
         try:
-            content = tar.extractfile(member)
-            left = member.size
-            while content and left:
-                chunk = content.read(min(left, CHUNK))
-                if not chunk:
-                    raise tarfile.ReadError("unexpected end of data")
-                left -= len(chunk)
-                _put(descriptor, chunk)
-            os.ftruncate(descriptor, member.size)  # a hole at the end has no byte that would make the length
-            _finish(descriptor, member)
+            self._require_room(head)
+            if head.extents is None:
+                for part in content:
+                    _put(descriptor, part)
+            else:
+                _put_between_holes(descriptor, head, content)
+            self._settle(descriptor, head)
         finally:
             os.close(descriptor)
 
+    def _require_room(self, head: Head) -> None:
+        """An archive may hold more than it told: it must not fill the disk that others live on."""
+        self._unlooked += head.stored
+        if self._unlooked < _LOOK_EVERY:
+            return
+        self._unlooked = 0
+        free = shutil.disk_usage(self._root).free
+        if free - head.stored < _RESERVE:
+            raise DiskFullError(
+                f"The disk has {free:,} bytes left and {head.name[:200]!r} needs {head.stored:,}; {_RESERVE:,} stay "
+                "free. Nothing was restored: free some space, or restore to another disk.",
+            )
 
-def _put(descriptor: int, chunk: bytes) -> None:
-    """Zeros become holes: an agent's sparse database stays as small on disk as it was."""
-    if len(chunk) == CHUNK and not chunk.strip(b"\0"):
-        os.lseek(descriptor, len(chunk), os.SEEK_CUR)
-        return
-    view = memoryview(chunk)
+    def _settle(self, descriptor: int, head: Head) -> None:
+        """Owner before mode: a change of owner clears bits of the mode."""
+        if (owner := self._owner(head)) is not None:
+            os.fchown(descriptor, *owner)
+        os.fchmod(descriptor, self._mode(head))
+        seconds = max(0, min(head.mtime, _MOST_ID))
+        os.utime(descriptor, (seconds, seconds))
+
+    def _owner(self, head: Head) -> tuple[int, int] | None:
+        """Only root may give files away, and only it has to: anyone else restores what is his own anyway."""
+        owner = self._wanted.owner or (head.uid, head.gid)
+        if owner == self._own_ids or (self._own_ids[0] != 0 and not self._wanted.owner):
+            return None
+        return owner if all(0 <= number <= _MOST_ID for number in owner) else None
+
+    def _mode(self, head: Head) -> int:
+        if self._wanted.modes is None:
+            return head.mode & _MODE
+        return self._wanted.modes[0 if head.kind == "folder" else 1]
+
+
+def _put(descriptor: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def _put_between_holes(descriptor: int, head: Head, content: Iterable[bytes | memoryview]) -> None:
+    """A hole is a place that nobody writes to: the file stays as small on disk as it was."""
+    os.ftruncate(descriptor, head.size)
+    extents = iter(head.extents or ())
+    left = 0
+    for part in content:
+        view = memoryview(part)
+        while view:
+            if not left:
+                offset, left = next(extents)
+                os.lseek(descriptor, offset, os.SEEK_SET)
+            written = os.write(descriptor, view[:left])
+            view, left = view[written:], left - written
 
 
 def _step(descriptor: int, part: str) -> int:
@@ -156,17 +211,3 @@ def _step(descriptor: int, part: str) -> int:
             return os.open(part, _FOLDER, dir_fd=descriptor)
     finally:
         os.close(descriptor)
-
-
-def _finish(descriptor: int, member: tarfile.TarInfo) -> None:
-    """Owner before mode: a change of owner clears bits of the mode."""
-    _own(descriptor, member)
-    os.fchmod(descriptor, stat.S_IMODE(member.mode) & _MODE)
-    seconds = max(0, min(int(member.mtime), _MOST_ID))
-    os.utime(descriptor, (seconds, seconds))
-
-
-def _own(what: int | str, member: tarfile.TarInfo, parent: int | None = None) -> None:
-    """Only root may give files away, and only it has to: anyone else restores what is his own anyway."""
-    if os.geteuid() == 0 and 0 <= member.uid <= _MOST_ID and 0 <= member.gid <= _MOST_ID:
-        os.chown(what, member.uid, member.gid, dir_fd=parent, follow_symlinks=isinstance(what, int))

@@ -9,11 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from backups.archive.errors import PlaceRefusedError, SourceMissingError, SourceUnreadableError
+from backups.archive.errors import PlaceRefusedError, SourceChangedError, SourceMissingError, SourceUnreadableError
+from backups.archive.fingerprint import Fingerprint
+from backups.archive.heads import Extent, Head, Kind
+from backups.archive.holes import data_extents
 from backups.archive.naming import TOP
 from backups.archive.tarwriter import CHUNK, TarWriter
 
@@ -59,110 +62,197 @@ def _descend(descriptor: int, parts: tuple[str, ...]) -> int:
     return descriptor
 
 
-def pack_folder(descriptor: int, writer: TarWriter) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What of a folder is archived, and where it stands in the archive.
+
+    ``top`` is the archive's folder for it, empty for the archive's own top. ``leave_out`` are paths below the folder.
+    ``strict``: a file that changes or vanishes while it is read fails the backup; else it is noted.
+    """
+
+    top: str = TOP
+    leave_out: frozenset[str] = frozenset()
+    strict: bool = False
+
+
+def pack_folder(descriptor: int, writer: TarWriter, scope: Scope | None = None) -> Fingerprint:
     """Archive the open folder, in an order that depends on its names only. Closes the descriptor."""
-    _Walk(writer).folder(descriptor, TOP, 0)
+    walk = _Walk(writer, scope or Scope())
+    walk.folder(descriptor, "", 0)
+    return walk.fingerprint
+
+
+def fingerprint_of(
+    descriptor: int, scope: Scope | None = None, on_wait: Callable[[], None] = lambda: None
+) -> Fingerprint:
+    """That of the open folder, without reading a file. Closes the descriptor. Raises as ``pack_folder`` does."""
+    scope, found = scope or Scope(), Fingerprint()
+
+    def look(folder: int, name: str, level: int) -> None:
+        on_wait()
+        try:
+            found.add(name, os.fstat(folder))
+            for entry in _children(folder, name, level):
+                child = _below(name, entry.name)
+                if child in scope.leave_out:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    look(os.open(entry.name, _FOLDER, dir_fd=folder), child, level + 1)
+                else:
+                    found.add(child, entry.stat(follow_symlinks=False))
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise _unreadable(name, error) from error
+            found.unsettled()
+        finally:
+            os.close(folder)
+
+    look(descriptor, "", 0)
+    return found
+
+
+def _below(name: str, child: str) -> str:
+    return f"{name}/{child}" if name else child
+
+
+def _children(descriptor: int, name: str, level: int) -> Iterable[os.DirEntry[str]]:
+    if level >= MOST_LEVELS:
+        raise SourceUnreadableError(f"{name[:200]}… lies more than {MOST_LEVELS} folders deep: leave it out.")
+    try:
+        return sorted(os.scandir(descriptor), key=lambda entry: os.fsencode(entry.name))
+    except OSError as error:
+        raise _unreadable(name, error) from error
 
 
 class _Walk:
-    def __init__(self, writer: TarWriter) -> None:
-        self._writer = writer
+    """Names are relative to the folder here; ``_named`` gives those in the archive."""
+
+    def __init__(self, writer: TarWriter, scope: Scope) -> None:
+        self._writer, self._scope = writer, scope
         self._linked: dict[tuple[int, int], str] = {}
+        self.fingerprint = Fingerprint()
 
     def folder(self, descriptor: int, name: str, level: int) -> None:
         try:
-            self._writer.add(_info(name, os.fstat(descriptor), tarfile.DIRTYPE))
-            for child in self._children(descriptor, name, level):
-                self._child(descriptor, child, f"{name}/{child}", level)
+            status = os.fstat(descriptor)
+            self.fingerprint.add(name, status)
+            if where := self._named(name):
+                self._writer.add(_head(where, "folder", status))
+            for entry in _children(descriptor, name, level):
+                child = _below(name, entry.name)
+                if child not in self._scope.leave_out:
+                    self._child(descriptor, entry, child, level)
         finally:
             os.close(descriptor)
 
-    def _children(self, descriptor: int, name: str, level: int) -> list[str]:
-        if level >= MOST_LEVELS:
-            raise SourceUnreadableError(f"{name[:200]}… lies more than {MOST_LEVELS} folders deep: leave it out.")
-        try:
-            return sorted(os.listdir(descriptor), key=os.fsencode)
-        except OSError as error:
-            raise _unreadable(name, error) from error
+    def _named(self, name: str) -> str:
+        top = self._scope.top
+        return f"{top}/{name}" if top and name else top or name
 
-    def _child(self, parent: int, child: str, name: str, level: int) -> None:
+    def _child(self, parent: int, entry: os.DirEntry[str], name: str, level: int) -> None:
         """Vanishing between listing and reading is everyday life in a folder that is in use."""
         try:
-            status = os.stat(child, dir_fd=parent, follow_symlinks=False)
-            if stat.S_ISDIR(status.st_mode):
-                self.folder(os.open(child, _FOLDER, dir_fd=parent), name, level + 1)
-            elif stat.S_ISLNK(status.st_mode):
-                self._symlink(parent, child, name, status)
-            elif stat.S_ISREG(status.st_mode):
-                self._file(parent, child, name)
+            if entry.is_dir(follow_symlinks=False):
+                self.folder(os.open(entry.name, _FOLDER, dir_fd=parent), name, level + 1)
+            elif entry.is_file(follow_symlinks=False):
+                self._file(parent, entry.name, name)
             else:
-                self._writer.packed.note(f"{name}: {_SPECIAL[stat.S_IFMT(status.st_mode)]}, left out", skipped=True)
+                self._other(parent, entry.name, name)
         except OSError as error:
-            if error.errno in _GONE:
-                self._writer.packed.note(f"{name}: vanished while being read", skipped=True)
-                return
-            raise _unreadable(name, error) from error
+            if error.errno not in _GONE:
+                raise _unreadable(name, error) from error
+            self._moved(name, "vanished while being read", skipped=True)
 
-    def _symlink(self, parent: int, child: str, name: str, status: os.stat_result) -> None:
-        info = _info(name, status, tarfile.SYMTYPE)
-        info.linkname = os.readlink(child, dir_fd=parent)
-        self._writer.add(info)
+    def _moved(self, name: str, what: str, *, skipped: bool = False) -> None:
+        if self._scope.strict:
+            raise SourceChangedError(
+                f"{name} {what}. Nothing was published: pause what writes there, or allow changes (on_change: note).",
+            )
+        self.fingerprint.unsettled()
+        self._writer.packed.note(f"{name}: {what}", skipped=skipped)
+
+    def _other(self, parent: int, child: str, name: str) -> None:
+        status = os.stat(child, dir_fd=parent, follow_symlinks=False)
+        self.fingerprint.add(name, status)
+        if stat.S_ISLNK(status.st_mode):
+            self._writer.add(_head(self._named(name), "symlink", status, link=os.readlink(child, dir_fd=parent)))
+        else:
+            what = _SPECIAL.get(stat.S_IFMT(status.st_mode), "something else by now")
+            self._writer.packed.note(f"{name}: {what}, left out", skipped=True)
 
     def _file(self, parent: int, child: str, name: str) -> None:
         descriptor = os.open(child, _FILE, dir_fd=parent)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                self._writer.packed.note(f"{name}: was replaced while being read", skipped=True)
-            elif (first := self._linked.get((status.st_dev, status.st_ino))) is not None:
-                self._hardlink(name, first, status)
+                self._moved(name, "was replaced while being read", skipped=True)
+                return
+            self.fingerprint.add(name, status)
+            if status.st_nlink > 1 and (first := self._linked.get((status.st_dev, status.st_ino))) is not None:
+                self._writer.add(_head(self._named(name), "hardlink", status, link=first))
             else:
                 self._content(descriptor, name, status)
         finally:
             os.close(descriptor)
 
-    def _hardlink(self, name: str, first: str, status: os.stat_result) -> None:
-        info = _info(name, status, tarfile.LNKTYPE)
-        info.linkname = first
-        self._writer.add(info)
-
     def _content(self, descriptor: int, name: str, status: os.stat_result) -> None:
+        where = self._named(name)
         if status.st_nlink > 1:
-            self._linked[status.st_dev, status.st_ino] = name
-        info = _info(name, status, tarfile.REGTYPE)
-        info.size = status.st_size
-        self._writer.add(info, self._exactly(descriptor, name, status.st_size))
+            self._linked[status.st_dev, status.st_ino] = where
+        extents = data_extents(descriptor, status)
+        head = _head(where, "file", status, size=status.st_size, extents=extents)
+        self._writer.add(head, _content(descriptor, name, head))
         after = os.fstat(descriptor)
-        if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
-            self._writer.packed.note(f"{name}: changed while being read")
-
-    def _exactly(self, descriptor: int, name: str, size: int) -> Iterator[bytes]:
-        """As many bytes as the header said: what grew is cut, what shrank is filled with zeros."""
-        left = size
-        while left and (chunk := _read(descriptor, name, min(left, CHUNK))):
-            left -= len(chunk)
-            yield chunk
-        while left:
-            filler = bytes(min(left, CHUNK))
-            left -= len(filler)
-            yield filler
+        if _state(after) != _state(status):
+            self._moved(name, "changed while being read")
 
 
-def _read(descriptor: int, name: str, size: int) -> bytes:
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _content(descriptor: int, name: str, head: Head) -> Iterator[bytes]:
+    """As many bytes as the header said: what grew is cut, what shrank is filled with zeros."""
+    for offset, length in head.extents if head.extents is not None else ((0, head.size),):
+        yield from _exactly(descriptor, name, offset, length)
+
+
+def _exactly(descriptor: int, name: str, offset: int, length: int) -> Iterator[bytes]:
+    end = offset + length
+    while offset < end:
+        chunk = _read(descriptor, name, min(end - offset, CHUNK), offset) or bytes(min(end - offset, CHUNK))
+        offset += len(chunk)
+        yield chunk
+
+
+def _read(descriptor: int, name: str, size: int, offset: int) -> bytes:
     """A failing disk is told apart from a failing store, which raises errors of its own."""
     try:
-        return os.read(descriptor, size)
+        return os.pread(descriptor, size, offset)
     except OSError as error:
         raise _unreadable(name, error) from error
 
 
-def _info(name: str, status: os.stat_result, kind: bytes) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type = kind
-    info.mode = stat.S_IMODE(status.st_mode)
-    info.uid, info.gid = status.st_uid, status.st_gid
-    info.mtime = status.st_mtime_ns // 10**9  # whole seconds, as tar has them; a fraction costs 1 KiB a file
-    return info
+def _head(
+    name: str,
+    kind: Kind,
+    status: os.stat_result,
+    *,
+    size: int = 0,
+    link: str = "",
+    extents: tuple[Extent, ...] | None = None,
+) -> Head:
+    return Head(
+        name=name,
+        kind=kind,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        size=size,
+        mtime=status.st_mtime_ns // 10**9,  # whole seconds, as tar has them; a fraction costs 1 KiB a file
+        link=link,
+        extents=extents,
+    )
 
 
 def _unreadable(name: str, error: OSError) -> SourceUnreadableError:

@@ -20,6 +20,7 @@ from backups.archive.naming import (
     CHECKSUM_SUFFIX,
     checksum_line,
     is_archive_name,
+    newest_first,
     parse_checksum,
     require_archive_name,
 )
@@ -43,7 +44,7 @@ class FolderStore:
             except FileNotFoundError:
                 return []
             found = [_stored(entry) for entry in entries if is_archive_name(entry.name) and entry.is_file()]
-        return sorted(found, key=lambda archive: archive.name, reverse=True)
+        return sorted(found, key=lambda archive: newest_first(archive.name), reverse=True)
 
     def exists(self, name: str) -> bool:
         return os.path.lexists(self._path(name))

@@ -1,4 +1,4 @@
-"""The names of archives: ``workspace_YYYYMMDD_HHMMSS.tar.gz`` in UTC, so that they sort by age."""
+"""The names of archives: ``workspace_YYYYMMDD_HHMMSS.tar.gz`` in UTC, so that those of one kind sort by age."""
 
 from __future__ import annotations
 
@@ -8,17 +8,50 @@ from datetime import UTC, datetime
 from backups.archive.errors import ArchiveMissingError
 
 CHECKSUM_SUFFIX = ".sha256"
-#: The folder at the top of every archive.
+#: What an encrypted archive's name ends in, as the program ``age`` has it.
+ENCRYPTED_SUFFIX = ".age"
+#: The folder at the top of an archive of a workspace; other kinds have none.
 TOP = "workspace"
-_PATTERN = re.compile(r"workspace_[0-9]{8}_[0-9]{6}\.tar\.gz")
+#: How the names of a kind begin: the seeds' own spelling. Another kind has its own name and a low line.
+PREFIXES = {"workspace": "workspace_", "database": "backup-"}
+_PATTERN = re.compile(r"(?P<prefix>[a-z][a-z0-9]{0,31}[_-])(?P<stamp>[0-9]{8}_[0-9]{6})\.tar\.gz(?:\.age)?")
 
 
-def archive_name(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):workspace_%Y%m%d_%H%M%S}.tar.gz"
+def prefix_of(kind: str) -> str:
+    return PREFIXES.get(kind, f"{kind}_")
+
+
+def archive_name(moment: datetime, kind: str = "workspace", *, is_encrypted: bool = False) -> str:
+    suffix = ENCRYPTED_SUFFIX if is_encrypted else ""
+    return f"{prefix_of(kind)}{moment.astimezone(UTC):%Y%m%d_%H%M%S}.tar.gz{suffix}"
 
 
 def is_archive_name(name: str) -> bool:
     return _PATTERN.fullmatch(name) is not None
+
+
+def kind_of(name: str) -> str:
+    """The kind that a name tells; empty for what is no archive's name."""
+    match = _PATTERN.fullmatch(name)
+    if match is None:
+        return ""
+    prefix = match["prefix"]
+    return next((kind for kind, known in PREFIXES.items() if known == prefix), prefix[:-1])
+
+
+def stamp_of(name: str) -> datetime | None:
+    """When the archive was begun, by its name; None for what is no moment."""
+    match = _PATTERN.fullmatch(name)
+    try:
+        return datetime.strptime(match["stamp"], "%Y%m%d_%H%M%S").replace(tzinfo=UTC) if match else None
+    except ValueError:
+        return None
+
+
+def newest_first(name: str) -> tuple[str, str]:
+    """A key to sort names by, to be reversed: by age, whatever their kind."""
+    match = _PATTERN.fullmatch(name)
+    return (match["stamp"] if match else "", name)
 
 
 def require_archive_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Linux's ``renameat2``: exchange two folders, or rename without overwriting, in one step."""
+"""Linux's ``renameat2``: exchange two names, or rename without overwriting, in one step, through open folders."""
 
 from __future__ import annotations
 
@@ -7,34 +7,42 @@ import errno
 import os
 from pathlib import Path
 
-_AT_FDCWD = -100
 _NOREPLACE = 1
 _EXCHANGE = 2
 #: What a kernel, C library or file system answers that does not know the call or the flag.
 _UNKNOWN = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
+_AT_FDCWD = -100
+
+#: A name in an open folder.
+Place = tuple[int, str]
 
 
-def _renameat2(old: Path, new: Path, flags: int) -> bool:
+def _renameat2(old: Place, new: Place, flags: int) -> bool:
     """False where the call is not known; raises ``OSError`` for any other failure."""
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is None:
         return False
-    if function(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags) == 0:
+    if function(old[0], os.fsencode(old[1]), new[0], os.fsencode(new[1]), flags) == 0:
         return True
     code = ctypes.get_errno()
     if code in _UNKNOWN:
         return False
-    raise OSError(code, os.strerror(code), str(new))
+    raise OSError(code, os.strerror(code), new[1])
 
 
-def exchange(one: Path, other: Path) -> bool:
-    """Swap two folders of one file system; nobody ever sees one of them missing. False: not possible here."""
+def exchange(one: Place, other: Place) -> bool:
+    """Swap two names of one file system; nobody ever sees one of them missing. False: not possible here."""
     return _renameat2(one, other, _EXCHANGE)
 
 
-def rename_new(old: Path, new: Path) -> bool:
+def rename_new_at(old: Place, new: Place) -> bool:
     """Rename, or raise ``FileExistsError``. False: not possible here."""
     return _renameat2(old, new, _NOREPLACE)
+
+
+def rename_new(old: Path, new: Path) -> bool:
+    """The same, by paths."""
+    return rename_new_at((_AT_FDCWD, str(old)), (_AT_FDCWD, str(new)))
 
 
 def sync_folder(folder: Path) -> None:

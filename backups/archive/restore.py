@@ -1,28 +1,59 @@
-"""Restoring an archive: verified, written beside, put in place at once. On any failure the old stands."""
+"""Restoring an archive: written beside and verified, put in place at once. On any failure the old stands."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import os
 import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import Self
 
-from backups.archive.errors import ArchiveDamagedError, DiskFullError, TargetNotEmptyError, store_error
-from backups.archive.extract import extract, scan
-from backups.archive.rename import exchange, rename_new, sync_folder
+from backups.archive import journal as journals
+from backups.archive.errors import (
+    ArchiveDamagedError,
+    ArchiveMissingError,
+    DiskFullError,
+    RestoreBusyError,
+    TargetNotEmptyError,
+    store_error,
+)
+from backups.archive.extract import Wanted, extract
+from backups.archive.journal import KEPT, STAGING, Journal, Step
+from backups.archive.naming import TOP
+from backups.archive.reading import Found, Reading
+from backups.archive.recovery import recover
 from backups.archive.rules import Limits
 from backups.archive.stores import Hooks, Readable, Store
-from backups.archive.tarwriter import CHUNK
 
-_STAGING = ".restore-"
+_NEW = "new"
+#: What SQLite keeps beside a database: with another database in its place, they would damage it.
+_COMPANIONS = ("-wal", "-shm", "-journal")
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to restore where. ``force``: what is there is exchanged, and kept beside.
+
+    ``top``: the archive's folder that becomes the target. ``size``: bytes that the tree will take, when known.
+    ``sha256``: what the archive has to be, when known; else what lies beside it says so. ``decrypted``: as ``Reading``
+    has it.
+    """
+
+    target: Path
+    top: str = TOP
+    force: bool = False
+    wanted: Wanted = field(default_factory=Wanted)
+    limits: Limits = field(default_factory=Limits)
+    size: int = 0
+    sha256: str = ""
+    decrypted: Callable[[Readable], Readable] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,162 +67,226 @@ class Restored:
     kept: Path | None
 
 
-def restore(
-    store: Store,
-    name: str,
-    target: Path,
-    *,
-    force: bool = False,
-    limits: Limits | None = None,
-    hooks: Hooks | None = None,
-) -> Restored:
-    """Make ``target`` the archive's tree. A tree that is there is kept beside it, and needs ``force``."""
-    limits, hooks = limits or Limits(), hooks or Hooks()
-    target = target.resolve()
-    with _failures(target):
-        _require_room(target, force=force)
+def restore(store: Store, name: str, order: Order, hooks: Hooks | None = None) -> Restored:
+    """Make the target the archive's tree, or put the chosen paths into it."""
+    hooks = hooks or Hooks()
+    with Restoration(store, name, order, hooks) as work:
+        found, verified = work.stage()
+        hooks.before_publish()
+        kept = work.place()
+        work.finish()
+    return Restored(entries=found.entries, size=found.size, sha256=found.sha256, verified=verified, kept=kept)
+
+
+class Restoration:
+    """The steps of one restore: ``stage``, ``place``, then ``finish``, or ``undo`` when what was placed is no good.
+
+    Leaving the ``with`` block before ``finish`` undoes everything.
+    """
+
+    def __init__(self, store: Store, name: str, order: Order, hooks: Hooks) -> None:
+        self._store, self._name, self._order, self._hooks = store, name, order, hooks
+        self.target = order.target.resolve()
         # A mounted volume cannot be exchanged as a whole: there the staging lies inside and its entries move.
-        inside = target.is_mount()
-        home = target if inside else target.parent
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home) as file, _staging(home) as staging:
-            digest, verified = _fetch(store, name, file, hooks)
-            found = scan(file, name, limits, hooks)
-            _require_space(home, found.size)
-            with _opened(staging) as root:
-                extract(file, name, root, limits, hooks)
+        self._inside = self.target.is_mount()
+        self._home_path = self.target if self._inside else self.target.parent
+        self._kept_suffix = f"{KEPT}{datetime.now(UTC):%Y%m%d_%H%M%S}"
+        self._staging = f"{STAGING}{secrets.token_hex(8)}"
+        self._journal = Journal(target=str(self.target), staging=self._staging, archive=name)
+        self._open: contextlib.ExitStack = contextlib.ExitStack()
+        self._home = self._staged = -1
+
+    # -- the steps
+
+    def stage(self) -> tuple[Found, bool]:
+        """Write the tree beside the target and verify it. The second answer: whether a checksum agreed."""
+        with self._failures():
+            self._require_room()
+            self._make_staging()
+            self._require_space()
+            with _opened(_NEW, self._staged) as root:
+                found, verified = self._extract(root)
                 # The exchange must not become durable before the files: a power cut would leave empty ones.
                 ctypes.CDLL(None).syncfs(root)
-                hooks.before_publish()
-                kept = _move_entries(root, target, staging.name) if inside else _place(staging, target)
-    return Restored(entries=found.entries, size=found.size, sha256=digest, verified=verified, kept=kept)
+        return found, verified
+
+    def place(self) -> Path | None:
+        """Put the tree in place. Answers where the former one is, if there was one."""
+        with self._failures():
+            self._plan()
+            self._journal.phase = "moving"
+            self._journal.save(self._staged)
+            for step in self._journal.steps:
+                journals.take(step, self._home)
+            self._journal.phase = "moved"
+            self._journal.save(self._staged)
+        return Path(self._journal.kept) if self._journal.kept else None
+
+    def undo(self) -> None:
+        """Bring the former tree back."""
+        if not self._journal.steps:
+            return
+        # A crash in the middle of this must not be taken for a restore that was through.
+        self._journal.phase = "moving"
+        self._journal.save(self._staged)
+        for step in reversed(self._journal.steps):
+            journals.undo(step, self._home)
+        self._journal.steps = []
+
+    def finish(self) -> None:
+        """What was placed stays."""
+        self._journal.steps = []
+
+    # -- before
+
+    def _require_room(self) -> None:
+        if self._former() and not self._order.force:
+            raise TargetNotEmptyError(
+                f"{self.target} is not empty, so nothing was restored. Name another folder, or ask for the exchange "
+                "explicitly (--force): what is there now is then kept beside it.",
+            )
+
+    def _require_space(self) -> None:
+        free = shutil.disk_usage(self._home_path).free
+        if self._order.size > free:
+            raise DiskFullError(
+                f"The archive needs {self._order.size:,} bytes and the disk of {self._home_path} has {free:,}. Nothing "
+                "was written: free some space, or restore to another disk.",
+            )
+
+    def _make_staging(self) -> None:
+        self._home_path.mkdir(parents=True, exist_ok=True)
+        self._home = self._open.enter_context(_opened(self._home_path))
+        os.mkdir(self._staging, 0o700, dir_fd=self._home)
+        self._staged = self._open.enter_context(_opened(self._staging, self._home))
+        if not journals.try_lock(self._staged):
+            raise RestoreBusyError(f"{self.target} is just being restored by another process. Wait until it is done.")
+        self._journal.save(self._staged)
+        recover(self.target, but=self._staging)
+        os.mkdir(_NEW, 0o700, dir_fd=self._staged)
+
+    def _extract(self, root: int) -> tuple[Found, bool]:
+        order = self._order
+        expected = order.sha256 or self._store.checksum(self._name)
+        with (
+            contextlib.closing(self._store.reader(self._name)) as stream,
+            Reading(
+                stream, top=order.top, limits=order.limits, hooks=self._hooks, decrypted=order.decrypted
+            ) as reading,
+        ):
+            extract(reading, root, order.wanted)
+            found = reading.found()
+        if expected is not None and found.sha256 != expected:
+            raise ArchiveDamagedError(
+                f"The archive {self._name} is not what was stored: its SHA-256 is {found.sha256}, it should be "
+                f"{expected}. Nothing was restored: take another one.",
+            )
+        self._require_chosen()
+        return found, expected is not None
+
+    def _require_chosen(self) -> None:
+        missing = [path for path in self._order.wanted.paths if path not in self._order.wanted.found]
+        if missing:
+            raise ArchiveMissingError(
+                f"The archive {self._name} holds no {', '.join('/'.join(path) for path in missing)}. Nothing was "
+                "restored: `manage.py backup show --files` lists what it holds.",
+            )
+
+    # -- the plan of moves
+
+    def _plan(self) -> None:
+        if self._order.wanted.paths or not self._order.wanted.whole:
+            self._plan_chosen()
+        elif self._inside:
+            self._plan_entries()
+        else:
+            self._plan_tree()
+
+    def _former(self) -> list[str]:
+        """What the target holds."""
+        there = [path.name for path in self.target.iterdir()] if self.target.exists() else []
+        return [name for name in there if not name.startswith((STAGING, KEPT))]
+
+    def _plan_tree(self) -> None:
+        """One exchange, then the former tree gets its name; where the system can't exchange, two renames."""
+        staged, name = f"{self._staging}/{_NEW}", self.target.name
+        if not self.target.exists():
+            self._bring(staged, name)
+            return
+        former, away = _inode(name, self._home), f"{self._staging}/former"
+        if self._former():
+            away = f"{name}{self._kept_suffix}"
+            self._journal.kept = str(self._home_path / away)
+        if journals.can_exchange(self._staged):
+            self._bring(staged, name, exchange=True)
+            self._journal.steps.append(Step(source=staged, destination=away, inode=former))
+        else:
+            self._journal.steps.append(Step(source=name, destination=away, inode=former))
+            self._bring(staged, name)
+
+    def _plan_entries(self) -> None:
+        kept = self._kept_suffix
+        for name in self._former():
+            self._bring(name, f"{kept}/{name}")
+            self._journal.kept = str(self.target / kept)
+        with _opened(_NEW, self._staged) as root:
+            for name in os.listdir(root):  # noqa: PTH208 - of a descriptor
+                self._bring(f"{self._staging}/{_NEW}/{name}", name)
+
+    def _plan_chosen(self) -> None:
+        """Each path on its own; what was there goes to where the former tree would be."""
+        for path in dict.fromkeys(self._outermost(path) for path in sorted(self._order.wanted.found)):
+            for former in (path, *(path + companion for companion in _COMPANIONS)):
+                if os.path.lexists(self.target / former):
+                    self._retire(former)
+            self._bring(f"{self._staging}/{_NEW}/{path}", self._in_home(path))
+
+    def _outermost(self, path: tuple[str, ...]) -> str:
+        """The path, or the first folder on the way to it that is missing: that comes as a whole then."""
+        ways = ("/".join(path[:length]) for length in range(1, len(path)))
+        return next((way for way in ways if not os.path.lexists(self.target / way)), "/".join(path))
+
+    def _retire(self, former: str) -> None:
+        kept = f"{'' if self._inside else self.target.name}{self._kept_suffix}"
+        self._bring(self._in_home(former), f"{kept}/{former}")
+        self._journal.kept = str(self._home_path / kept)
+
+    def _in_home(self, path: str) -> str:
+        return path if self._inside else f"{self.target.name}/{path}"
+
+    def _bring(self, source: str, destination: str, *, exchange: bool = False) -> None:
+        step = Step(source=source, destination=destination, inode=_inode(source, self._home), exchange=exchange)
+        self._journal.steps.append(step)
+
+    # -- the end
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise store_error(error, str(self.target)) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._open:
+            if self._staged >= 0:
+                self.undo()
+                shutil.rmtree(self._staging, ignore_errors=True, dir_fd=self._home)
 
 
-@contextlib.contextmanager
-def _failures(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise store_error(error, str(target)) from error
-
-
-def _require_room(target: Path, *, force: bool) -> None:
-    if not force and target.exists() and any(target.iterdir()):
-        raise TargetNotEmptyError(
-            f"{target} is not empty, so nothing was restored. Name another folder, or ask for the exchange "
-            "explicitly (--force): what is there now is then kept beside it.",
-        )
-
-
-def _require_space(home: Path, size: int) -> None:
-    free = shutil.disk_usage(home).free
-    if size > free:
-        raise DiskFullError(
-            f"The archive needs {size:,} bytes and the disk of {home} has {free:,}. Nothing was written: "
-            "free some space, or restore to another disk.",
-        )
-
-
-@contextlib.contextmanager
-def _staging(home: Path) -> Iterator[Path]:
-    staging = home / f"{_STAGING}{secrets.token_hex(8)}"
-    staging.mkdir(mode=0o700)
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _fetch(store: Store, name: str, file: IO[bytes], hooks: Hooks) -> tuple[str, bool]:
-    """The archive into a file without a name: it is read more than once, and only after it was verified."""
-    expected = store.checksum(name)
-    with contextlib.closing(store.reader(name)) as reader:
-        digest = _copy(reader, file, hooks)
-    if expected is not None and digest != expected:
-        raise ArchiveDamagedError(
-            f"The archive {name} is not what was stored: its SHA-256 is {digest}, the one beside it "
-            f"{expected}. Nothing was restored: take another one.",
-        )
-    return digest, expected is not None
-
-
-def _copy(reader: Readable, file: IO[bytes], hooks: Hooks) -> str:
-    digest = hashlib.sha256()
-    while chunk := reader.read(CHUNK):
-        digest.update(chunk)
-        file.write(chunk)
-        hooks.on_chunk(file.tell(), 0)
-    return digest.hexdigest()
+def _inode(path: str, home: int) -> int:
+    return os.stat(path, dir_fd=home, follow_symlinks=False).st_ino
 
 
 @contextlib.contextmanager
 def _opened(folder: Path | str, parent: int | None = None) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    descriptor = os.open(folder, _FOLDER, dir_fd=parent)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _place(staging: Path, target: Path) -> Path | None:
-    """Exchange the trees in one step where the system can, else by two renames that are undone on failure."""
-    if not target.exists() or not any(target.iterdir()):
-        staging.rename(target)  # also over an empty folder, and never over one that is not
-        sync_folder(target.parent)
-        return None
-    kept = target.with_name(f"{target.name}{_kept_suffix()}")
-    if exchange(staging, target):
-        _rename(staging, kept)
-    else:
-        _two_renames(staging, target, kept)
-    sync_folder(target.parent)
-    return kept
-
-
-def _two_renames(staging: Path, target: Path, kept: Path) -> None:
-    _rename(target, kept)
-    try:
-        staging.rename(target)
-    except BaseException:
-        kept.rename(target)
-        raise
-
-
-def _rename(old: Path, new: Path) -> None:
-    if not rename_new(old, new):
-        old.rename(new)
-
-
-def _kept_suffix() -> str:
-    return f".before-restore-{datetime.now(UTC):%Y%m%d_%H%M%S}"
-
-
-def _move_entries(staged: int, target: Path, staging: str) -> Path | None:
-    """For a mounted folder: entry by entry, and back again when one of them cannot be moved.
-
-    Through open folders: the volume is the agent's, who could put a link where a folder was.
-    """
-    with _opened(target) as root:
-        old = [name for name in os.listdir(root) if name != staging]  # noqa: PTH208 - of a descriptor
-        kept = _kept_suffix()
-        if not old:
-            _move_all([(name, staged, root) for name in os.listdir(staged)])
-            return None
-        os.mkdir(kept, 0o700, dir_fd=root)
-        with _opened(kept, root) as former:
-            moves = [(name, root, former) for name in old]
-            _move_all(moves + [(name, staged, root) for name in os.listdir(staged)])
-        os.fsync(root)
-    return target / kept
-
-
-def _move_all(moves: list[tuple[str, int, int]]) -> None:
-    done: list[tuple[str, int, int]] = []
-    try:
-        for name, source, destination in moves:
-            os.rename(name, name, src_dir_fd=source, dst_dir_fd=destination)
-            done.append((name, source, destination))
-    except BaseException:
-        for name, source, destination in reversed(done):
-            os.rename(name, name, src_dir_fd=destination, dst_dir_fd=source)
-        raise

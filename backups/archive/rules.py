@@ -1,27 +1,13 @@
-"""What an archive may hold to be restored. It came from an agent, so it is hostile until it was looked at.
-
-A whole archive is looked at before the first byte is written; writing looks again, entry by entry.
-"""
+"""What an archive may hold to be restored. It came from an agent, so it is hostile until it was looked at."""
 
 from __future__ import annotations
 
-import tarfile
 from dataclasses import dataclass
 from typing import Literal
 
-from backups.archive.errors import ArchiveDamagedError, ArchiveUnsafeError
-from backups.archive.naming import TOP
-from backups.archive.stores import Hooks, Readable
-from backups.archive.tarreader import clean_path
+from backups.archive.errors import ArchiveUnsafeError
+from backups.archive.heads import Head, Kind
 
-Kind = Literal["folder", "file", "symlink", "hardlink"]
-_KINDS: dict[bytes, Kind] = {
-    tarfile.DIRTYPE: "folder",
-    tarfile.REGTYPE: "file",
-    tarfile.AREGTYPE: "file",
-    tarfile.SYMTYPE: "symlink",
-    tarfile.LNKTYPE: "hardlink",
-}
 _MOST_LEVELS = 400
 _MOST_NAME_BYTES = 255
 #: What Linux takes as a link's text.
@@ -31,12 +17,21 @@ GIB = 1024**3
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """``size``: bytes after decompression; ``ratio``: those per compressed byte, once ``free`` were seen."""
+    """``size``: bytes after decompression; ``ratio``: those per compressed byte, once ``free`` were seen.
+
+    ``holes``: bytes that files have beyond those, which cost no room on a disk and time when they are read.
+    """
 
     entries: int = 2_000_000
     size: int = 512 * GIB
     ratio: int = 250
     free: int = 64 * 1024**2
+    holes: int = 64 * GIB
+
+
+def trusting() -> Limits:
+    """For an archive that is, by its SHA-256, the one that was made here: its size was seen then."""
+    return Limits(entries=100_000_000, size=2**60, ratio=10_000, holes=2**60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,34 +44,38 @@ class Entry:
 
 
 class Rules:
-    """Checks entries in the order in which they come."""
+    """Checks entries in the order in which they come. ``top``: the folder that all lie in, left off the paths."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, top: str) -> None:
+        self._limits, self._top = limits, top
         self._seen: dict[tuple[str, ...], Kind | Literal["parent"]] = {}
+        self._holes = 0
         self.entries = 0
         self.size = 0
 
-    def check(self, member: tarfile.TarInfo) -> Entry:
+    def check(self, head: Head) -> Entry:
         """The entry, or ``ArchiveUnsafeError`` with what is wrong with it."""
         self.entries += 1
         if self.entries > self._limits.entries:
             raise ArchiveUnsafeError(f"The archive holds more than {self._limits.entries:,} entries.")
-        kind = _KINDS.get(member.type)
-        if kind is None:
-            raise ArchiveUnsafeError(f"{member.name[:200]!r} is a device, a FIFO or of an unknown type.")
-        entry = Entry(kind=kind, path=_inside(member.name), target=_target(kind, member))
+        entry = Entry(kind=head.kind, path=self._inside(head.name), target=self._target(head))
         self._place(entry)
-        self.size += member.size if kind == "file" else 0
+        self.size += head.stored
+        self._holes += head.size - head.stored
+        if self._holes > self._limits.holes:
+            raise ArchiveUnsafeError(
+                f"The archive holds files with more than {self._limits.holes:,} bytes of holes. If you trust it, "
+                "raise the limits.",
+            )
         return entry
 
     def _place(self, entry: Entry) -> None:
         shown = "/".join(entry.path)[:200]
         if not entry.path and entry.kind != "folder":
-            raise ArchiveUnsafeError(f"The archive's top, {TOP}, is not a folder.")
-        for length in range(1, len(entry.path)):
-            if self._seen.setdefault(entry.path[:length], "parent") not in {"parent", "folder"}:
-                raise ArchiveUnsafeError(f"{shown!r} leads through a link or a file.")
+            raise ArchiveUnsafeError(f"The archive's top, {self._top or '.'}, is not a folder.")
+        parent = entry.path[:-1]
+        if self._seen.get(parent) != "folder":
+            self._require_folders(entry.path, shown)
         # A folder may be named after what lies in it; anything else twice is an attempt to replace it.
         allowed = {None, "parent"} if entry.kind == "folder" else {None}
         if self._seen.get(entry.path) not in allowed:
@@ -85,51 +84,40 @@ class Rules:
             raise ArchiveUnsafeError(f"{shown!r} is a hard link to something that is not a file before it.")
         self._seen[entry.path] = entry.kind
 
+    def _require_folders(self, path: tuple[str, ...], shown: str) -> None:
+        for length in range(1, len(path)):
+            if self._seen.setdefault(path[:length], "parent") not in {"parent", "folder"}:
+                raise ArchiveUnsafeError(f"{shown!r} leads through a link or a file.")
 
-def _inside(name: str) -> tuple[str, ...]:
-    top, *rest = clean_path(name).parts
-    if top != TOP:
-        raise ArchiveUnsafeError(f"{name[:200]!r} is not below {TOP}/: this is not an archive of a workspace.")
-    if len(rest) > _MOST_LEVELS:
-        raise ArchiveUnsafeError(f"{name[:80]!r}… lies more than {_MOST_LEVELS} folders deep.")
-    if any(len(part.encode("utf-8", "surrogateescape")) > _MOST_NAME_BYTES for part in rest):
-        raise ArchiveUnsafeError(f"{name[:80]!r}… has a name longer than {_MOST_NAME_BYTES} bytes.")
-    return tuple(rest)
+    def _inside(self, name: str) -> tuple[str, ...]:
+        parts = clean_path(name, may_be_top=not self._top)
+        if self._top:
+            first, *rest = parts
+            if first != self._top:
+                raise ArchiveUnsafeError(
+                    f"{name[:200]!r} is not below {self._top}/: this is not an archive of a workspace.",
+                )
+            parts = tuple(rest)
+        if len(parts) > _MOST_LEVELS:
+            raise ArchiveUnsafeError(f"{name[:80]!r}… lies more than {_MOST_LEVELS} folders deep.")
+        if len(name) > _MOST_NAME_BYTES // 4 and any(_bytes(part) > _MOST_NAME_BYTES for part in parts):
+            raise ArchiveUnsafeError(f"{name[:80]!r}… has a name longer than {_MOST_NAME_BYTES} bytes.")
+        return parts
 
-
-def _target(kind: Kind, member: tarfile.TarInfo) -> tuple[str, ...]:
-    """A hard link's file. A symbolic link's text is kept as it is, wherever it points: nothing follows it."""
-    if kind == "symlink":
-        if not member.linkname or "\0" in member.linkname or len(member.linkname) > _MOST_LINK:
-            raise ArchiveUnsafeError(f"{member.name[:200]!r} is a link to nothing that could be.")
-        return ()
-    return _inside(member.linkname) if kind == "hardlink" else ()
-
-
-class Inflated:
-    """The decompressed stream, cut off where it grows beyond the limits."""
-
-    def __init__(self, stream: Readable, compressed: int, limits: Limits, hooks: Hooks) -> None:
-        self._stream, self._hooks = stream, hooks
-        self._most = min(limits.size, max(limits.free, compressed * limits.ratio))
-        self._seen = 0
-
-    def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        self._seen += len(data)
-        if self._seen > self._most:
-            raise ArchiveUnsafeError(
-                f"The archive decompresses to more than {self._most:,} bytes, far beyond what its size "
-                "tells. If you trust it, raise the limits.",
-            )
-        self._hooks.on_chunk(self._seen, 0)
-        return data
-
-    def close(self) -> None:
-        self._stream.close()
+    def _target(self, head: Head) -> tuple[str, ...]:
+        """A hard link's file. A symbolic link's text is kept as it is, wherever it points: nothing follows it."""
+        if head.kind == "symlink" and (not head.link or "\0" in head.link or _bytes(head.link) > _MOST_LINK):
+            raise ArchiveUnsafeError(f"{head.name[:200]!r} is a link to nothing that could be.")
+        return self._inside(head.link) if head.kind == "hardlink" else ()
 
 
-def damaged(name: str, reason: object) -> ArchiveDamagedError:
-    return ArchiveDamagedError(
-        f"The archive {name} is damaged ({reason}). Nothing was restored: take another one.",
-    )
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))
+
+
+def clean_path(name: str, *, may_be_top: bool = False) -> tuple[str, ...]:
+    """An entry's path, or a refusal: absolute, upward and unprintable ones have no place below a folder."""
+    parts = tuple(part for part in name.split("/") if part not in {"", "."})
+    if not name or "\0" in name or name[0] == "/" or ".." in parts or not (parts or may_be_top):
+        raise ArchiveUnsafeError(f"The archive holds the name {name[:200]!r}, which leads out of its folder.")
+    return parts

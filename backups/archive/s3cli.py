@@ -14,7 +14,8 @@ from types import FrameType
 from backups.archive.backup import Made, make_archive
 from backups.archive.errors import ArchiveError, EndedEarlyError
 from backups.archive.folder import open_folder, pack_folder
-from backups.archive.restore import restore
+from backups.archive.manifest import About
+from backups.archive.restore import Order, restore
 from backups.archive.s3env import Environment, EnvironmentValueError, environment_help, read_environment
 from backups.archive.s3store import S3Store
 from backups.archive.stores import Hooks, Stored
@@ -78,8 +79,9 @@ def _backup(_: argparse.Namespace, environment: Environment, signals: _Signals) 
         hooks = Hooks(on_chunk=progress.chunk, on_wait=progress.wait)
         made = make_archive(
             _store(environment, signals),
-            lambda writer: pack_folder(open_folder(environment.folder), writer),
+            lambda writer: pack_folder(open_folder(environment.folder), writer).value,
             keep=environment.keep,
+            about=About(agent=environment.agent, source=str(environment.folder)),
             hooks=hooks,
         )
     _report(made)
@@ -112,7 +114,8 @@ def _restore(arguments: argparse.Namespace, environment: Environment, signals: _
     target = Path(arguments.to) if arguments.to else environment.folder
     with Progress("Restoring", signals.check) as progress:
         hooks = Hooks(on_chunk=progress.chunk, on_wait=progress.wait, before_publish=signals.check)
-        done = restore(_store(environment, signals), arguments.name, target, force=arguments.force, hooks=hooks)
+        order = Order(target=target, force=arguments.force)
+        done = restore(_store(environment, signals), arguments.name, order, hooks)
     if not done.verified:
         tell("Warning: no checksum was stored beside this archive.")
     if done.kept is not None:

@@ -31,6 +31,7 @@ class EnvironmentValueError(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Environment:
     s3: S3Settings
+    agent: str
     prefix: str
     folder: Path
     keep: int
@@ -45,7 +46,9 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     def first(*names: str, default: str = "") -> str:
         return next((variables[name] for name in names if variables.get(name)), default)
 
+    agent = first("S3_AGENT", "AGENT_NAME", default=socket.gethostname())
     return Environment(
+        agent=agent,
         s3=S3Settings(
             endpoint_url=_endpoint(first("S3_ENDPOINT_URL")),
             access_key_id=first("S3_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
@@ -53,7 +56,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
             bucket=first("S3_BUCKET", default=DEFAULT_BUCKET),
             region=first("S3_REGION", "AWS_REGION", default=DEFAULT_REGION),
         ),
-        prefix=first("S3_PREFIX") or f"workspace/{first('S3_AGENT', 'AGENT_NAME', default=socket.gethostname())}",
+        prefix=first("S3_PREFIX") or f"workspace/{agent}",
         folder=Path(first("S3_WORKSPACE", "WORKSPACE", default="/workspace")),
         keep=_keep(first("S3_KEEP", default=str(DEFAULT_KEEP))),
     )

@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import Any
 
 from backups.archive.errors import ArchiveMissingError, PlaceRefusedError
-from backups.archive.naming import CHECKSUM_SUFFIX, is_archive_name, parse_checksum, require_archive_name
+from backups.archive.naming import CHECKSUM_SUFFIX, is_archive_name, newest_first, parse_checksum, require_archive_name
 from backups.archive.s3client import S3Client, translate
 from backups.archive.s3upload import S3Upload, abort_upload, size_of, uploads_of
 from backups.archive.settings import S3Settings
@@ -39,7 +39,7 @@ class S3Store:
             # The prefix ends in a slash and the rest must be a name: an agent never sees another's archives.
             if is_archive_name(name := item["Key"].removeprefix(self._prefix))
         ]
-        return sorted(found, key=lambda archive: archive.name, reverse=True)
+        return sorted(found, key=lambda archive: newest_first(archive.name), reverse=True)
 
     def _objects(self) -> Iterator[dict[str, Any]]:
         more: dict[str, str] = {}

@@ -1,22 +1,20 @@
-"""Writing a compressed tar into any sink, with what is counted and noted on the way."""
+"""An archive as it is written: entries in, compressed bytes out, the manifest at the end."""
 
 from __future__ import annotations
 
-import hashlib
-import tarfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from backups.archive.digests import digest_of
+from backups.archive.gzipwriter import PIECE, GzipWriter
+from backups.archive.heads import BLOCK, Head, encode, padding
+from backups.archive.manifest import NAME, About, ManifestWriter, entry_line
 from backups.archive.stores import Hooks
 
+#: Bytes of a file that are read at once.
 CHUNK = 256 * 1024
-_BLOCK = tarfile.BLOCKSIZE
-#: 16 is zlib's flag for a gzip header, which carries no time: equal trees make equal bytes.
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
-_LEVEL = 6
 #: Notes that are kept word for word; the rest is only counted.
 _NOTES = 100
 
@@ -28,57 +26,86 @@ class Packed:
     entries: int = 0
     read: int = 0
     skipped: int = 0
+    changed: int = 0
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str, *, skipped: bool = False) -> None:
         self.skipped += skipped
+        self.changed += not skipped
         if len(self.notes) < _NOTES:
             self.notes.append(text)
 
 
 class TarWriter:
-    """Tar, gzip and SHA-256 in one pass. ``sha256`` and ``size`` are final after the ``with`` block."""
+    """``sha256`` and ``size`` are final after the ``with`` block; ``sink`` is called in another thread."""
 
-    def __init__(self, sink: Callable[[bytes], None], hooks: Hooks) -> None:
-        self._sink, self._hooks = sink, hooks
-        self._gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
-        self._digest = hashlib.sha256()
-        self.size = 0
+    def __init__(self, sink: Callable[[bytes], None], hooks: Hooks, about: About | None = None) -> None:
+        self._hooks = hooks
+        self._gzip = GzipWriter(sink)
+        self._manifest = ManifestWriter(about or About())
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
         self.packed = Packed()
 
     @property
     def sha256(self) -> str:
-        return self._digest.hexdigest()
+        return self._gzip.sha256
 
-    def add(self, info: tarfile.TarInfo, content: Iterator[bytes] | None = None) -> None:
-        """``content`` yields exactly ``info.size`` bytes."""
-        info.uname = info.gname = ""  # the numbers say it; names of one host mean nothing on another
-        self._write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
-        for chunk in content or ():
+    @property
+    def size(self) -> int:
+        return self._gzip.size
+
+    def add(self, head: Head, content: Iterable[bytes] = ()) -> None:
+        """``content`` yields exactly ``head.stored`` bytes: what lies between the holes."""
+        self._write(encode(head))
+        digest = digest_of(head, self._alive)
+        for chunk in content:
+            digest.update(chunk)
             self.packed.read += len(chunk)
             self._write(chunk)
-        self._write(bytes(-info.size % _BLOCK) if info.isreg() else b"")
+        self._write(padding(head.stored))
+        self._manifest.entry(entry_line(head, digest.hexdigest()))
         self.packed.entries += 1
 
-    def _write(self, data: bytes) -> None:
-        self._out(self._gzip.compress(data))
-        self._hooks.on_chunk(self.packed.read, self.size)
+    def _alive(self) -> None:
+        self._hooks.on_chunk(self.packed.read, self._gzip.size)
 
-    def _out(self, data: bytes) -> None:
-        if data:
-            self._digest.update(data)
-            self.size += len(data)
-            self._sink(data)
+    def _write(self, data: bytes) -> None:
+        """Small pieces are gathered: handing over costs more than compressing them."""
+        self._waiting.append(data)
+        self._waiting_size += len(data)
+        if self._waiting_size >= PIECE:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._gzip.write(b"".join(self._waiting))
+        self._waiting.clear()
+        self._waiting_size = 0
+        self._alive()
+
+    def _end(self) -> None:
+        self._flush()
+        self._gzip.next_member()
+        packed, manifest = self.packed, self._manifest
+        counts = {"entries": packed.entries, "bytes": packed.read, "skipped": packed.skipped, "changed": packed.changed}
+        manifest.end(**counts, notes=packed.notes)
+        self._write(encode(Head(name=NAME, kind="file", mode=0o600, size=manifest.size)))
+        content = manifest.content()
+        while chunk := content.read(CHUNK):
+            self._write(chunk)
+        self._write(padding(manifest.size) + bytes(2 * BLOCK))
+        self._flush()
+        self._gzip.finish()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self._write(bytes(2 * _BLOCK))
-            self._out(self._gzip.flush())
+        with self._gzip:
+            try:
+                if error is None:
+                    self._end()
+            finally:
+                self._manifest.close()

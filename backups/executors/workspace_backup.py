@@ -17,7 +17,8 @@ from backups.archive.backup import Made, make_archive
 from backups.archive.errors import ArchiveError, PlaceRefusedError, S3UnreachableError
 from backups.archive.folder import open_folder, pack_folder
 from backups.archive.folderstore import FolderStore
-from backups.archive.repack import ChunkReader, pack_tar
+from backups.archive.manifest import About
+from backups.archive.repack import pack_tar
 from backups.archive.s3store import S3Store, clean_prefix
 from backups.archive.stores import Hooks
 from backups.archive.tarwriter import TarWriter
@@ -171,16 +172,19 @@ def _patience(place: str) -> Callable[[], None]:
 def _make(plan: _Plan, context: RunContext) -> Made:
     with contextlib.closing(_store(plan, context)) as store:
         context.log(f"Archiving {plan.source} to {store.place}\n")
-        return make_archive(store, lambda writer: _pack(plan, writer), keep=plan.keep, hooks=_hooks(context))
+        about = About(organisation=context.organisation, agent=plan.agent.slug, source=plan.source)
+        return make_archive(
+            store, lambda writer: _pack(plan, writer), keep=plan.keep, about=about, hooks=_hooks(context)
+        )
 
 
-def _pack(plan: _Plan, writer: TarWriter) -> None:
+def _pack(plan: _Plan, writer: TarWriter) -> str:
     if plan.root is not None:
-        pack_folder(open_folder(Path(plan.source), beneath=plan.root), writer)
-        return
+        return pack_folder(open_folder(Path(plan.source), beneath=plan.root), writer).value
     with contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client:
         container = plan.agent.container_name
-        pack_tar(ChunkReader(client.get_archive(container, plan.source, known=[container])), writer)
+        pack_tar(iter(client.get_archive(container, plan.source, known=[container])), writer)
+    return ""
 
 
 def _hooks(context: RunContext) -> Hooks:

@@ -32,8 +32,8 @@ from backups.archive.errors import (
 )
 from backups.archive.folder import open_folder, pack_folder
 from backups.archive.folderstore import FolderStore
-from backups.archive.repack import ChunkReader, pack_tar
-from backups.archive.restore import restore
+from backups.archive.repack import pack_tar
+from backups.archive.restore import Order, restore
 from backups.archive.s3store import S3Store
 from backups.archive.settings import S3Settings
 from backups.archive.stores import Hooks, Store
@@ -44,7 +44,7 @@ MANIFEST = Path(__file__).parents[1] / "tools" / "manifest.py"
 
 
 def back_up(store: Store, folder: Path, *, keep: int = 5, hooks: Hooks | None = None) -> Made:
-    return make_archive(store, lambda writer: pack_folder(open_folder(folder), writer), keep=keep, hooks=hooks)
+    return make_archive(store, lambda writer: pack_folder(open_folder(folder), writer).value, keep=keep, hooks=hooks)
 
 
 def packed(folder: Path, hooks: Hooks | None = None) -> tuple[bytes, TarWriter]:
@@ -66,7 +66,7 @@ def store(tmp_path: Path) -> FolderStore:
 
 def test_a_restored_tree_equals_the_one_that_was_archived(workspace: Path, store: FolderStore, tmp_path: Path) -> None:
     made = back_up(store, workspace)
-    done = restore(store, made.name, tmp_path / "back")
+    done = restore(store, made.name, Order(target=tmp_path / "back"))
     assert done.verified
     assert done.entries == made.packed.entries == 10
     compared = subprocess.run(
@@ -85,16 +85,16 @@ def test_gnu_tar_reads_it_and_sha256sum_agrees(workspace: Path, store: FolderSto
     assert made.size == (store.folder / made.name).stat().st_size
 
 
-def test_equal_trees_make_equal_bytes_in_the_order_of_names(workspace: Path) -> None:
-    first, second = packed(workspace)[0], packed(workspace)[0]
-    assert first == second
-    assert names(first)[0] == "workspace"
-    assert names(first) == sorted(names(first), key=lambda name: name.split("/"))
+def test_entries_come_in_the_order_of_names_and_the_manifest_last(workspace: Path) -> None:
+    *entries, manifest = names(packed(workspace)[0])
+    assert entries[0] == "workspace"
+    assert entries == sorted(entries, key=lambda name: name.split("/"))
+    assert manifest == "watchbill-manifest.jsonl"
 
 
 def test_a_name_that_is_not_utf8_survives(workspace: Path, store: FolderStore, tmp_path: Path) -> None:
     (Path(os.fsdecode(os.fsencode(workspace) + b"/caf\xe9"))).write_text("x")
-    restore(store, back_up(store, workspace).name, tmp_path / "back")
+    restore(store, back_up(store, workspace).name, Order(target=tmp_path / "back"))
     assert b"caf\xe9" in map(os.fsencode, (path.name for path in (tmp_path / "back").iterdir()))
 
 
@@ -102,14 +102,14 @@ def test_long_paths_and_big_files(workspace: Path, store: FolderStore, tmp_path:
     deep = workspace.joinpath(*["d" * 200] * 10)
     deep.mkdir(parents=True)
     (deep / "leaf").write_text("x")
-    restore(store, back_up(store, workspace).name, tmp_path / "back")
+    restore(store, back_up(store, workspace).name, Order(target=tmp_path / "back"))
     assert (tmp_path / "back").joinpath(*["d" * 200] * 10, "leaf").read_text() == "x"
 
 
 def test_a_sparse_file_comes_back_sparse(workspace: Path, store: FolderStore, tmp_path: Path) -> None:
     with (workspace / "sparse").open("wb") as file:
         file.truncate(20_000_000)
-    restore(store, back_up(store, workspace).name, tmp_path / "back")
+    restore(store, back_up(store, workspace).name, Order(target=tmp_path / "back"))
     status = (tmp_path / "back/sparse").stat()
     assert status.st_size == 20_000_000
     assert status.st_blocks * 512 < 1_000_000
@@ -126,14 +126,14 @@ def test_sockets_and_fifos_are_left_out_and_noted(workspace: Path) -> None:
 
 
 def test_a_file_that_vanishes_is_noted(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.stat
+    real = os.open
 
-    def stat(path: object, **options: object) -> os.stat_result:
+    def opened(path: object, *options: object, **more: object) -> int:
         if path == "zero":
             (workspace / "zero").unlink(missing_ok=True)
-        return real(path, **options)
+        return real(path, *options, **more)
 
-    monkeypatch.setattr("backups.archive.folder.os.stat", stat)
+    monkeypatch.setattr("backups.archive.folder.os.open", opened)
     archive, writer = packed(workspace)
     assert any("zero: vanished" in note for note in writer.packed.notes)
     assert "workspace/zero" not in names(archive)
@@ -159,16 +159,15 @@ def test_a_folder_swapped_for_a_link_is_not_followed(
 ) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret/key").write_text("secret")
-    real = os.stat
+    real = os.open
 
-    def stat(path: object, **options: object) -> os.stat_result:
-        status = real(path, **options)
+    def opened(path: object, *options: object, **more: object) -> int:
         if path == "notes" and not (workspace / "notes").is_symlink():
             (workspace / "notes").rename(tmp_path / "away")
             (workspace / "notes").symlink_to(tmp_path / "secret")
-        return status
+        return real(path, *options, **more)
 
-    monkeypatch.setattr("backups.archive.folder.os.stat", stat)
+    monkeypatch.setattr("backups.archive.folder.os.open", opened)
     archive, writer = packed(workspace)
     assert not any("key" in name for name in names(archive))
     assert any("notes: vanished" in note for note in writer.packed.notes)
@@ -189,8 +188,8 @@ def test_an_unreadable_file_fails_with_its_name(workspace: Path, monkeypatch: py
     def refuse(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("backups.archive.folder.os.read", refuse)
-    with pytest.raises(SourceUnreadableError, match=r"workspace/notes/.*Permission denied"):
+    monkeypatch.setattr("backups.archive.folder.os.pread", refuse)
+    with pytest.raises(SourceUnreadableError, match=r"^notes/.*Permission denied"):
         packed(workspace)
 
 
@@ -353,14 +352,19 @@ def tar_stream(folder: Path, *options: str) -> bytes:
 
 def repacked(stream: bytes, store: FolderStore, size: int = 1000) -> Made:
     chunks = (stream[start : start + size] for start in range(0, len(stream), size))
-    return make_archive(store, lambda writer: pack_tar(ChunkReader(chunks), writer), keep=5)
+
+    def pack(writer: TarWriter) -> str:
+        pack_tar(chunks, writer)
+        return ""
+
+    return make_archive(store, pack, keep=5)
 
 
 def test_a_containers_stream_becomes_an_archive(workspace: Path, store: FolderStore, tmp_path: Path) -> None:
     os.mkfifo(workspace / "fifo")
     source = workspace.rename(workspace.parent / "work")
     made = repacked(tar_stream(source), store)
-    restore(store, made.name, tmp_path / "back")
+    restore(store, made.name, Order(target=tmp_path / "back"))
     (source / "fifo").unlink()
     compared = subprocess.run(
         [sys.executable, MANIFEST, source, tmp_path / "back"], capture_output=True, text=True, check=True

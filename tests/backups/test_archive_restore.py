@@ -1,4 +1,4 @@
-"""Restoring: every known attack is refused before a byte is written; on any failure the old tree stands."""
+"""Restoring: every known attack is refused and nothing is written outside; on any failure the old tree stands."""
 # ruff: noqa: S108 - /tmp is what attacks name
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from backups.archive import extract as extract_module
+from backups.archive import journal as journal_module
 from backups.archive import restore as restore_module
 from backups.archive.errors import (
     ArchiveDamagedError,
@@ -25,11 +28,11 @@ from backups.archive.errors import (
     TargetNotEmptyError,
 )
 from backups.archive.folderstore import FolderStore
-from backups.archive.restore import restore
+from backups.archive.restore import Order, Restored, restore
 from backups.archive.rules import Limits
 from backups.archive.s3store import S3Store
 from backups.archive.settings import S3Settings
-from backups.archive.stores import Hooks
+from backups.archive.stores import Hooks, Store
 
 NAME = "workspace_20260225_083812.tar.gz"
 
@@ -42,6 +45,10 @@ def store(tmp_path: Path) -> FolderStore:
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "home" / "workspace"
+
+
+def bring(store: Store, name: str, target: Path, *, hooks: Hooks | None = None, **order: Any) -> Restored:
+    return restore(store, name, Order(target=target, **order), hooks)
 
 
 def keep(store: FolderStore, archive: bytes, *, checksum: str | None = None) -> None:
@@ -134,7 +141,7 @@ def watched(tmp_path: Path, target: Path) -> Iterator[None]:
 def test_attacks_are_refused(attack: str, store: FolderStore, target: Path) -> None:
     keep(store, made_of(*ATTACKS[attack], top=attack != "the top is a symlink"))
     with pytest.raises((ArchiveUnsafeError, ArchiveDamagedError)):
-        restore(store, NAME, target, force=True)
+        bring(store, NAME, target, force=True)
 
 
 def raw_header(**fields: bytes) -> bytes:
@@ -172,7 +179,7 @@ RAW: dict[str, bytes] = {
 def test_broken_archives_are_refused(damage: str, store: FolderStore, target: Path) -> None:
     keep(store, RAW[damage])
     with pytest.raises((ArchiveUnsafeError, ArchiveDamagedError)):
-        restore(store, NAME, target, force=True)
+        bring(store, NAME, target, force=True)
 
 
 @pytest.mark.parametrize(
@@ -185,35 +192,37 @@ def test_broken_archives_are_refused(damage: str, store: FolderStore, target: Pa
     ids=["entries", "bytes", "ratio"],
 )
 @pytest.mark.usefixtures("watched")
-def test_limits_hold_before_anything_is_written(
-    limits: Limits,
-    archive: Callable[[], bytes],
-    store: FolderStore,
-    target: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_limits_hold(limits: Limits, archive: Callable[[], bytes], store: FolderStore, target: Path) -> None:
     keep(store, archive())
-    monkeypatch.setattr(restore_module, "extract", lambda *_: pytest.fail("something was written"))
     with pytest.raises(ArchiveUnsafeError):
-        restore(store, NAME, target, force=True, limits=limits)
+        bring(store, NAME, target, force=True, limits=limits)
 
 
 @pytest.mark.usefixtures("watched")
 def test_a_full_disk_is_seen_before(store: FolderStore, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(store, made_of(entry(W + "x", data=BIG)))
     monkeypatch.setattr(restore_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    monkeypatch.setattr(restore_module, "extract", lambda *_: pytest.fail("something was written"))
     with pytest.raises(DiskFullError, match="needs 1,000 bytes"):
-        restore(store, NAME, target, force=True)
+        bring(store, NAME, target, force=True, size=1000)
 
 
 @pytest.mark.usefixtures("watched")
-def test_a_wrong_checksum_is_refused_before_it_is_read(
+def test_a_disk_that_fills_up_meanwhile_keeps_a_reserve(
     store: FolderStore, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    keep(store, made_of(entry(W + "x", data=BIG), entry(W + "y", data=BIG)))
+    monkeypatch.setattr(extract_module, "_LOOK_EVERY", 1500)
+    monkeypatch.setattr(extract_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 60 * 1024**2}))
+    with pytest.raises(DiskFullError, match=r"y' needs 1,000; 67,108,864 stay free"):
+        bring(store, NAME, target, force=True)
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_wrong_checksum_is_refused(store: FolderStore, target: Path) -> None:
     keep(store, made_of(entry(W + "x")), checksum="0" * 64)
-    monkeypatch.setattr(restore_module, "scan", lambda *_: pytest.fail("it was read"))
     with pytest.raises(ArchiveDamagedError, match="not what was stored"):
-        restore(store, NAME, target, force=True)
+        bring(store, NAME, target, force=True)
 
 
 @pytest.mark.usefixtures("watched")
@@ -224,23 +233,23 @@ def test_stopping_leaves_the_old_tree(store: FolderStore, target: Path, moment: 
 
     keep(store, made_of(entry(W + "x", data=BIG)))
     with pytest.raises(EndedEarlyError):
-        restore(store, NAME, target, force=True, hooks=Hooks(**{moment: stop}))
+        bring(store, NAME, target, hooks=Hooks(**{moment: stop}), force=True)
 
 
 @pytest.mark.usefixtures("watched")
 def test_a_folder_that_is_not_empty_needs_force(store: FolderStore, target: Path) -> None:
     keep(store, made_of(entry(W + "x")))
     with pytest.raises(TargetNotEmptyError, match="--force"):
-        restore(store, NAME, target)
+        bring(store, NAME, target)
     with pytest.raises(ArchiveMissingError):
-        restore(store, "workspace_20200101_000000.tar.gz", target, force=True)
+        bring(store, "workspace_20200101_000000.tar.gz", target, force=True)
 
 
 def test_force_keeps_the_old_tree_beside(store: FolderStore, target: Path) -> None:
     keep(store, made_of(entry(W + "x", data=b"new")))
     target.mkdir(parents=True)
     (target / "old").write_text("old")
-    done = restore(store, NAME, target, force=True)
+    done = bring(store, NAME, target, force=True)
     assert [path.name for path in target.iterdir()] == ["x"]
     assert done.kept is not None
     assert (done.kept / "old").read_text() == "old"
@@ -254,21 +263,21 @@ def test_without_the_exchange_call_two_renames_do_it_or_undo_it(
     keep(store, made_of(entry(W + "x", data=b"new")))
     target.mkdir(parents=True)
     (target / "old").write_text("old")
-    monkeypatch.setattr(restore_module, "exchange", lambda *_: False)
-    monkeypatch.setattr(restore_module, "rename_new", lambda *_: False)
-    rename = Path.rename
+    monkeypatch.setattr(journal_module, "exchange", lambda *_: False)
+    monkeypatch.setattr(journal_module, "rename_new_at", lambda *_: False)
+    rename = os.rename
 
-    def fail(old: Path, new: Path) -> Path:
-        if old.name.startswith(".restore-"):
+    def fail(old: str, new: str, **options: int) -> None:
+        if old == "new":
             raise OSError(5, "Input/output error")
-        return rename(old, new)
+        rename(old, new, **options)
 
     with monkeypatch.context() as broken:
-        broken.setattr(Path, "rename", fail)
+        broken.setattr(os, "rename", fail)
         with pytest.raises(Exception, match="Input/output error"):
-            restore(store, NAME, target, force=True)
+            bring(store, NAME, target, force=True)
     assert (target / "old").read_text() == "old"
-    done = restore(store, NAME, target, force=True)
+    done = bring(store, NAME, target, force=True)
     assert (target / "x").read_text() == "new"
     assert (done.kept / "old").read_text() == "old"
 
@@ -287,7 +296,7 @@ def test_links_are_kept_verbatim_and_special_bits_are_not(store: FolderStore, ta
             link(W + "same", W + "tool", tarfile.LNKTYPE),
         ),
     )
-    restore(store, NAME, target)
+    bring(store, NAME, target)
     assert str((target / "python").readlink()) == "/usr/bin/python3"
     assert str((target / "up").readlink()) == "../../.."
     assert (target / "tool").stat().st_mode & 0o7777 == 0o755
@@ -300,14 +309,14 @@ def test_links_are_kept_verbatim_and_special_bits_are_not(store: FolderStore, ta
 def test_long_names_of_either_format(store: FolderStore, target: Path, form: int) -> None:
     deep = "/".join(["d" * 90] * 4) + "/夜班"
     keep(store, made_of(entry(W + deep, data=b"x"), form=form))
-    restore(store, NAME, target)
+    bring(store, NAME, target)
     assert (target / deep).read_bytes() == b"x"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_root_restores_the_owner(store: FolderStore, target: Path) -> None:
     keep(store, made_of(entry(W + "x", uid=1234, gid=1235), entry(W + "y", uid=2**40), link(W + "l", "x")))
-    restore(store, NAME, target)
+    bring(store, NAME, target)
     assert ((target / "x").stat().st_uid, (target / "x").stat().st_gid) == (1234, 1235)
     assert (target / "y").stat().st_uid == 0
 
@@ -315,13 +324,13 @@ def test_root_restores_the_owner(store: FolderStore, target: Path) -> None:
 def test_an_archive_without_a_checksum_is_restored_and_said(store: FolderStore, target: Path) -> None:
     keep(store, made_of(entry(W + "x")))
     (store.folder / f"{NAME}.sha256").unlink()
-    assert not restore(store, NAME, target).verified
+    assert not bring(store, NAME, target).verified
 
 
 def test_from_s3(rclone_s3: S3Settings, target: Path) -> None:
     store = S3Store(rclone_s3, "workspace/agent")
     keep(store, made_of(entry(W + "x", data=BIG)))
-    assert restore(store, NAME, target).verified
+    assert bring(store, NAME, target).verified
     assert (target / "x").read_bytes() == BIG
 
 
@@ -339,10 +348,10 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_mounted_volume_is_filled_entry_by_entry(store: FolderStore, mounted: Path) -> None:
     keep(store, made_of(entry(W + "x", data=b"new"), entry(W + "both", data=b"new")))
-    assert restore(store, NAME, mounted).kept is None
+    assert bring(store, NAME, mounted).kept is None
     assert sorted(path.name for path in mounted.iterdir()) == ["both", "x"]
     (mounted / "both").write_text("old")
-    done = restore(store, NAME, mounted, force=True)
+    done = bring(store, NAME, mounted, force=True)
     assert (done.kept / "both").read_text() == "old"
     assert (mounted / "both").read_text() == "new"
     assert done.kept.parent == mounted
@@ -353,16 +362,16 @@ def test_a_mounted_volume_stays_as_it_was_when_a_move_fails(
 ) -> None:
     keep(store, made_of(entry(W + "x", data=b"new"), entry(W + "y", data=b"new")))
     (mounted / "old").write_text("old")
-    rename, moved = os.rename, []
+    rename, moved = journal_module.rename_new_at, []
 
-    def fail(old: str, new: str, **options: int) -> None:
+    def fail(old: tuple[int, str], new: tuple[int, str]) -> bool:
         moved.append(old)
         if len(moved) == 3:
             raise OSError(5, "Input/output error")
-        rename(old, new, **options)
+        return rename(old, new)
 
-    monkeypatch.setattr(restore_module.os, "rename", fail)
+    monkeypatch.setattr(journal_module, "rename_new_at", fail)
     with pytest.raises(Exception, match="Input/output error"):
-        restore(store, NAME, mounted, force=True)
+        bring(store, NAME, mounted, force=True)
     assert (mounted / "old").read_text() == "old"
-    assert not (mounted / "x").exists()
+    assert [path.name for path in mounted.iterdir()] == ["old"]

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from backups.archive.errors import S3FailedError
 from backups.archive.folderstore import FolderStore
-from backups.archive.restore import restore
+from backups.archive.restore import Order, restore
 from backups.archive.s3client import S3Client
 from backups.archive.s3store import S3Store
 from backups.archive.settings import S3Settings
@@ -68,7 +68,7 @@ def test_a_folder_to_s3(watch: SimpleNamespace, context: FakeContext, rclone_s3:
     assert [bool(handle["upload_id"]) for handle in context.handles] == [False, True]
     store = S3Store(rclone_s3, "workspace/acme/lead")
     assert store.checksum(result.details["name"]) == result.details["sha256"]
-    assert restore(store, result.details["name"], tmp_path / "back").verified
+    assert restore(store, result.details["name"], Order(target=tmp_path / "back")).verified
 
 
 def test_a_folder_to_a_folder_keeps_the_newest(watch: SimpleNamespace, context: FakeContext) -> None:
@@ -104,7 +104,7 @@ def test_a_path_in_the_container(
     inside = FakeContext(agent)
     result = run(inside, location="container", to=str(watch.backup_root))
     store = FolderStore(watch.backup_root / "workspace/acme/lead")
-    restore(store, result.details["name"], tmp_path / "back")
+    restore(store, result.details["name"], Order(target=tmp_path / "back"))
     assert (tmp_path / "back/a/b").read_text() == "hi\n"
     for source, code in (("/nowhere", "path_missing"), ("/etc/passwd", "workspace_missing")):
         with pytest.raises(ExecutorError) as caught:
