@@ -7,8 +7,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from backups.archive.codec import BROKEN, decompressor
 from backups.archive.errors import ArchiveDamagedError, ArchiveUnsafeError
+from backups.archive.gzipcodec import BROKEN, decompressor
 from backups.archive.rules import Limits
 from backups.archive.stores import Readable
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-from backups.archive.codec import compressor
 from backups.archive.footer import footer
+from backups.archive.gzipcodec import compressor
 
 #: What is compressed at once; larger pieces fall out of the processor's cache.
 PIECE = 256 * 1024

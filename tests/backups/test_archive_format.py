@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from backups.archive import codec
+from backups.archive import gzipcodec
 from backups.archive.errors import ArchiveDamagedError, SourceChangedError
 from backups.archive.folder import Scope, fingerprint_of, open_folder, pack_folder
 from backups.archive.footer import SIZE, footer, manifest_offset
@@ -89,7 +89,7 @@ def test_gnu_tar_and_python_unpack_it_without_us(
     workspace: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if how == "zlib":
-        monkeypatch.setattr(codec, "_zlib", zlib)
+        monkeypatch.setattr(gzipcodec, "_zlib", zlib)
     with (workspace / "sparse").open("wb") as file:
         for offset in (3 * MIB, 9 * MIB):
             file.seek(offset)

@@ -1,0 +1,130 @@
+"""Removing what the rules of keeping do not want, and moving archives from tier to tier."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from datetime import datetime
+
+from backups.archive.errors import ArchiveError, ArchiveMissingError
+from backups.archive.stores import Hooks, Store
+from backups.archive.transfer import transfer
+from backups.models import Backup
+from backups.places import TIERS, Place, tier_place
+from backups.retention.copies import Copy, Verdict
+from backups.retention.rules import Rules, verdicts
+from backups.retention.tiers import Move, Tiers, moves
+from backups.services.states import backup_deleted
+from fleet.actors import Actor
+
+
+def copy_of(backup: Backup) -> Copy:
+    return Copy(
+        id=backup.pk,
+        name=backup.name,
+        since=backup.began_at,
+        until=backup.still_at,
+        size=backup.size,
+        is_good=backup.is_good,
+    )
+
+
+def keeping_of(backups: Iterable[Backup], *, now: datetime) -> list[tuple[Backup, Verdict]]:
+    """What the rules say of each of these siblings, by the rules that the newest of them came with."""
+    rows = {backup.pk: backup for backup in backups}
+    if not rows:
+        return []
+    newest = max(rows.values(), key=lambda backup: (backup.began_at, backup.pk))
+    rules = Rules.model_validate(newest.retention)
+    return [(rows[verdict.copy.id], verdict) for verdict in verdicts(list(map(copy_of, rows.values())), rules, now=now)]
+
+
+def backups_prune(*, siblings: Iterable[Backup], actor: Actor, now: datetime) -> tuple[list[str], str]:
+    """Remove what the rules do not want. Answers the names that went, and why others could not go."""
+    gone: list[str] = []
+    for backup, verdict in reversed(keeping_of(siblings, now=now)):
+        # What lies in a tier goes with its tier, once no rule wants it.
+        if verdict.is_kept or backup.tier:
+            continue
+        try:
+            backup_remove(backup=backup, why=verdict.why[0], actor=actor)
+        except ArchiveError as error:
+            return gone, f"Old archives could not be removed: {error}"
+        gone.append(backup.name)
+    return gone, ""
+
+
+def backup_remove(*, backup: Backup, why: str, actor: Actor) -> None:
+    """Record it as deleted, then remove it. What can't be removed is found again by :func:`strays_remove`."""
+    if not backup_deleted(backup=backup, why=why, actor=actor):
+        return
+    with contextlib.closing(Place.of(backup).store()) as store:
+        _delete(store, backup.name)
+
+
+def strays_remove(*, most: int = 1000) -> int:
+    """Remove archives that are recorded as deleted and still there: their removal was cut off."""
+    removed = 0
+    for backup in Backup.objects.filter(state=Backup.State.DELETED).order_by("-deleted_at")[:most]:
+        with contextlib.suppress(ArchiveError), contextlib.closing(Place.of(backup).store()) as store:
+            if store.exists(backup.name) and not _is_recorded(backup):
+                _delete(store, backup.name)
+                removed += 1
+    return removed
+
+
+def _is_recorded(backup: Backup) -> bool:
+    """Whether another row stands for what lies in this place now."""
+    return (
+        Backup.objects.there()
+        .filter(storage=backup.storage, root=backup.root, prefix=backup.prefix, name=backup.name)
+        .exists()
+    )
+
+
+def _delete(store: Store, name: str) -> None:
+    with contextlib.suppress(ArchiveMissingError):
+        store.delete(name)
+
+
+def tiers_plan(*, tiers: Tiers, now: datetime) -> list[tuple[Backup, Move]]:
+    """What leaves its tier. Tiers are of the whole host, quotas too; what must not go is judged by siblings."""
+    found: list[tuple[Backup, Move]] = []
+    for tier in TIERS:
+        rows = {backup.pk: backup for backup in Backup.objects.there().filter(tier=tier)}
+        kept = _kept(rows.values(), now=now)
+        plan = moves(tier, list(map(copy_of, rows.values())), tiers, kept=kept, now=now)
+        found.extend((rows[move.copy.id], move) for move in plan)
+    return found
+
+
+def _kept(backups: Iterable[Backup], *, now: datetime) -> set[int]:
+    """Those that their own rules want, or that are the last good ones of their kind, in whatever tier."""
+    kept: set[int] = set()
+    seen: set[int] = set()
+    for backup in backups:
+        if backup.pk in seen:
+            continue
+        siblings = list(Backup.objects.siblings(backup))
+        seen.update(sibling.pk for sibling in siblings)
+        for sibling, verdict in keeping_of(siblings, now=now):
+            if verdict.is_kept and verdict.why != ("no rule",):
+                kept.add(sibling.pk)
+        if good := [sibling.pk for sibling in siblings if sibling.is_good]:
+            kept.add(max(good, key=lambda pk: next(s.began_at for s in siblings if s.pk == pk)))
+    return kept
+
+
+def tier_move(*, backup: Backup, move: Move, actor: Actor, hooks: Hooks | None = None) -> None:
+    """Carry one archive on, or out. It is copied, hashed, recorded, and only then removed where it was."""
+    if not move.to:
+        backup_remove(backup=backup, why=f"{move.of}: {move.why}", actor=actor)
+        return
+    hooks = hooks or Hooks()
+    old, new = Place.of(backup), tier_place(move.to, backup.prefix)
+    with contextlib.closing(old.store(hooks.on_wait)) as source, contextlib.closing(new.store(hooks.on_wait)) as target:
+        transfer(backup.name, source, target, sha256=backup.sha256, hooks=hooks)
+        moved = Backup.objects.filter(pk=backup.pk, tier=old.tier, state=backup.state).update(
+            tier=new.tier, storage=new.storage, root=new.root
+        )
+        _delete(source if moved else target, backup.name)
