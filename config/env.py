@@ -18,11 +18,13 @@ from django.core.exceptions import ImproperlyConfigured
 
 # Importing it pins time-zone data to the tzdata package: before any app lists the zones of the host.
 import schedules.timing.zones  # noqa: F401
-from backups.archive.settings import S3Settings
+from backups.archive.settings import S3Settings, protection_fault
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 DAY = 24 * 3600
+#: ``S3_SSE`` and so on: see ``backups.archive.settings``.
+S3_PROTECTION = ("sse", "sse_kms_key_id", "object_lock_mode", "object_lock_days")
 DATA_DIR = Path(env.str("WATCHBILL_DATA", default=str(BASE_DIR / "var"))).resolve()
 
 
@@ -93,12 +95,19 @@ def sqlite_options() -> dict[str, Any]:
 
 def s3() -> S3Settings:
     """The S3 that backups go to; without an endpoint and keys, no S3 is configured."""
+    options = {name: str(env.str(f"S3_{name.upper()}", default="")).strip() for name in S3_PROTECTION}
+    if fault := protection_fault(**options):
+        raise ImproperlyConfigured(fault)
     return S3Settings(
         endpoint_url=env.str("S3_ENDPOINT_URL", default=""),
         access_key_id=env.str("S3_ACCESS_KEY_ID", default=env.str("AWS_ACCESS_KEY_ID", default="")),
         secret_access_key=env.str("S3_SECRET_ACCESS_KEY", default=env.str("AWS_SECRET_ACCESS_KEY", default="")),
         bucket=env.str("S3_BUCKET", default="backups"),
         region=env.str("S3_REGION", default="us-east-1"),
+        sse=options["sse"],
+        sse_kms_key_id=options["sse_kms_key_id"],
+        object_lock_mode=options["object_lock_mode"],
+        object_lock_days=int(options["object_lock_days"] or 0),
     )
 
 

@@ -13,8 +13,8 @@ from backups.archive.stores import nothing
 
 T = TypeVar("T")
 
-#: Connections that are kept: the parts of an upload and a question beside them.
-_CONNECTIONS = 5
+#: Connections that are kept: for the parts of two uploads and questions beside them.
+_CONNECTIONS = 10
 
 
 class S3Client:
@@ -51,9 +51,12 @@ class S3Client:
 
     def _fetch(self, key: str, most: int) -> bytes:
         answer = self._request("get_object", {"Key": key})
+        data = b""
         with contextlib.closing(answer["Body"]) as body:
             try:
-                data: bytes = body.read(most)
+                # To its very end, where botocore compares the length: half a checksum would look like none.
+                while len(data) < most and (more := body.read(most - len(data))):
+                    data += more
             except Exception as error:
                 raise translate(error, self.settings) from error
         return data

@@ -7,13 +7,14 @@ from typing import Any
 from backups.archive import errors
 from backups.archive.settings import S3Settings
 
-_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
+_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 _FULL = {"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"}
 _MISSING = {"NoSuchKey", "404"}
 _REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 #: Answers that another try, a little later, may not get again.
+_CUT = "an answer that was cut off"
 _BUSY_STATUS = {408, 429, 500, 502, 503, 504}
-_BUSY = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "BadDigest"}
+_BUSY = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "BadDigest", _CUT}
 
 
 class S3BusyError(errors.S3FailedError):
@@ -64,6 +65,8 @@ def _answered(error: Any, settings: S3Settings) -> errors.ArchiveError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = error.response.get("Error", {})
     code = str(said.get("Code", "")) or str(status)
+    if code == "404" and error.operation_name != "HeadObject":
+        code = _CUT  # only a HEAD has no text to say what is missing; of this one it did not arrive
     place, bucket = settings.place, settings.bucket
     if code == "NoSuchBucket":
         return errors.BucketMissingError(
@@ -103,6 +106,6 @@ def _by_status(status: int, code: str, message: str, settings: S3Settings) -> er
 
 
 def _kind(status: int, code: str) -> type[errors.S3FailedError]:
-    if code == "InvalidRange":
+    if code in {"InvalidRange", "416"}:
         return S3RangeError
     return S3BusyError if status in _BUSY_STATUS or code in _BUSY else errors.S3FailedError
