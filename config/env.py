@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ from django.core.exceptions import ImproperlyConfigured
 
 # Importing it pins time-zone data to the tzdata package: before any app lists the zones of the host.
 import schedules.timing.zones  # noqa: F401
-from backups.archive.settings import S3Settings
+from backups.archive.settings import S3Settings, protection_fault
+from backups.retention.tiers import Tiers, read_tiers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 DAY = 24 * 3600
+#: ``S3_SSE`` and so on: see ``backups.archive.settings``.
+S3_PROTECTION = ("sse", "sse_kms_key_id", "object_lock_mode", "object_lock_days")
 DATA_DIR = Path(env.str("WATCHBILL_DATA", default=str(BASE_DIR / "var"))).resolve()
 
 
@@ -50,6 +53,9 @@ class WatchbillSettings:
     s3: S3Settings
     backup_root: Path
     backup_keep: int
+    backup_tiers: Tiers
+    backup_recipient: str
+    backup_identity: str = field(repr=False)
     retry_delays: tuple[int, ...]
     retry_jitter: float
     recovery_grace_seconds: int
@@ -93,12 +99,19 @@ def sqlite_options() -> dict[str, Any]:
 
 def s3() -> S3Settings:
     """The S3 that backups go to; without an endpoint and keys, no S3 is configured."""
+    options = {name: str(env.str(f"S3_{name.upper()}", default="")).strip() for name in S3_PROTECTION}
+    if fault := protection_fault(**options):
+        raise ImproperlyConfigured(fault)
     return S3Settings(
         endpoint_url=env.str("S3_ENDPOINT_URL", default=""),
         access_key_id=env.str("S3_ACCESS_KEY_ID", default=env.str("AWS_ACCESS_KEY_ID", default="")),
         secret_access_key=env.str("S3_SECRET_ACCESS_KEY", default=env.str("AWS_SECRET_ACCESS_KEY", default="")),
         bucket=env.str("S3_BUCKET", default="backups"),
         region=env.str("S3_REGION", default="us-east-1"),
+        sse=options["sse"],
+        sse_kms_key_id=options["sse_kms_key_id"],
+        object_lock_mode=options["object_lock_mode"],
+        object_lock_days=int(options["object_lock_days"] or 0),
     )
 
 
@@ -112,6 +125,9 @@ def watchbill() -> WatchbillSettings:
         s3=s3(),
         backup_root=Path(env.str("BACKUP_ROOT", default=str(DATA_DIR / "backups"))),
         backup_keep=_whole("BACKUP_KEEP", 5, least=1, most=1000),
+        backup_tiers=_tiers(),
+        backup_recipient=env.str("BACKUP_RECIPIENT", default="").strip(),
+        backup_identity=env.str("BACKUP_IDENTITY", default="").strip(),
         retry_delays=_delays(),
         retry_jitter=_number("RETRY_JITTER", 0.1, least=0, most=1),
         recovery_grace_seconds=_whole("RECOVERY_GRACE_SECONDS", 60, least=0, most=DAY),
@@ -160,6 +176,22 @@ def _delays() -> tuple[int, ...]:
     if not all(re.fullmatch("[0-9]{1,7}", part) for part in parts):
         raise ImproperlyConfigured(f"RETRY_DELAYS is {text!r}: give whole seconds with commas, such as 30,60,300.")
     return tuple(map(int, parts))
+
+
+def _tiers() -> Tiers:
+    """The ``storage`` of seed 001 §4, from the YAML file that BACKUP_STORAGE_FILE names; else the seed's defaults."""
+    path: str = env.str("BACKUP_STORAGE_FILE", default="").strip()
+    if not path:
+        return Tiers()
+    import yaml  # noqa: PLC0415 - a tenth of a second that few starts need
+
+    try:
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return read_tiers(document["storage"])
+    except KeyError:
+        raise ImproperlyConfigured(f"BACKUP_STORAGE_FILE: {path} has no `storage` at its top.") from None
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ImproperlyConfigured(f"BACKUP_STORAGE_FILE: {path} can't be used: {error}") from error
 
 
 def secret_key() -> str:

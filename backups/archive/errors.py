@@ -129,6 +129,13 @@ class RestoreBrokenError(ArchiveError):
     retryable = False
 
 
+class IdentityMissingError(ArchiveError):
+    """It is encrypted and nobody gave what reads it."""
+
+    code = "identity_missing"
+    retryable = False
+
+
 class EndedEarlyError(ArchiveError):
     """The work was asked to end."""
 

@@ -54,12 +54,14 @@ class FolderStore:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             return FolderUpload(self._path(name), hooks)
 
-    def reader(self, name: str) -> Readable:
+    def reader(self, name: str, *, offset: int = 0) -> Readable:
         with self._failures():
             try:
-                return self._path(name).open("rb")
+                file = self._path(name).open("rb")
             except FileNotFoundError as error:
                 raise self._missing(name) from error
+            file.seek(offset)
+            return file
 
     def checksum(self, name: str) -> str | None:
         with self._failures():

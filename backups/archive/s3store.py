@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any
 
 from backups.archive.errors import ArchiveMissingError, PlaceRefusedError
 from backups.archive.naming import CHECKSUM_SUFFIX, is_archive_name, newest_first, parse_checksum, require_archive_name
-from backups.archive.s3client import S3Client, translate
+from backups.archive.s3client import S3Client
+from backups.archive.s3protect import remove
+from backups.archive.s3reader import S3Reader
 from backups.archive.s3upload import S3Upload, abort_upload, size_of, uploads_of
 from backups.archive.settings import S3Settings
 from backups.archive.stores import Handle, Hooks, Readable, Stored, nothing
@@ -60,22 +61,21 @@ class S3Store:
     def begin(self, name: str, hooks: Hooks) -> S3Upload:
         return S3Upload(self._client, self._key(name), hooks)
 
-    def reader(self, name: str) -> Readable:
-        return _Reader(self._call("get_object", Key=self._key(name))["Body"], self._client.settings)
+    def reader(self, name: str, *, offset: int = 0) -> Readable:
+        return S3Reader(self._client, self._key(name), offset=offset, on_wait=self._on_wait)
 
     def checksum(self, name: str) -> str | None:
         try:
-            body = self._call("get_object", Key=self._key(name) + CHECKSUM_SUFFIX)["Body"]
+            content = self._client.fetch(self._key(name) + CHECKSUM_SUFFIX, _CHECKSUM_BYTES, on_wait=self._on_wait)
         except ArchiveMissingError:
             return None
-        with contextlib.closing(_Reader(body, self._client.settings)) as reader:
-            return parse_checksum(reader.read(_CHECKSUM_BYTES))
+        return parse_checksum(content)
 
     def delete(self, name: str) -> None:
         if not self.exists(name):
             raise ArchiveMissingError(f"There is no archive {name} in {self.place}.")
-        self._call("delete_object", Key=self._key(name))
-        self._call("delete_object", Key=self._key(name) + CHECKSUM_SUFFIX)
+        for key in (self._key(name), self._key(name) + CHECKSUM_SUFFIX):
+            remove(self._client, key, self._on_wait)
 
     def reap(self, handle: Handle) -> bool:
         """An upload whose id never came back is found by its key, where the server can, and may, list uploads."""
@@ -96,20 +96,3 @@ def clean_prefix(prefix: str) -> str:
     if any(part in {".", ".."} for part in parts):
         raise PlaceRefusedError(f"'{prefix}' cannot be a prefix: it holds '.' or '..'. Give plain names.")
     return "".join(f"{part}/" for part in parts)
-
-
-class _Reader:
-    """A download whose failures are this package's errors."""
-
-    def __init__(self, body: Any, settings: S3Settings) -> None:
-        self._body, self._settings = body, settings
-
-    def read(self, size: int) -> bytes:
-        try:
-            data: bytes = self._body.read(size)
-        except Exception as error:
-            raise translate(error, self._settings) from error
-        return data
-
-    def close(self) -> None:
-        self._body.close()

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from backups.archive.background import Background
 from backups.archive.errors import (
     ArchiveError,
     NameTakenError,
     S3FailedError,
     S3RefusedError,
+    S3UnreachableError,
     S3UnsupportedError,
     UploadGoneError,
 )
 from backups.archive.naming import CHECKSUM_SUFFIX, checksum_line
 from backups.archive.s3client import S3Client
+from backups.archive.s3errors import is_transient
+from backups.archive.s3parts import Parts
+from backups.archive.s3protect import Protection
+from backups.archive.s3retry import Flight
 from backups.archive.stores import Handle, Hooks, nothing
 
-MIB = 1024 * 1024
-#: S3 takes 10,000 parts of at least 5 MiB: 39 GiB in parts of 8 MiB, and 156 GiB more in parts of 32 MiB.
-PART, LARGE_PART = 8 * MIB, 32 * MIB
-SMALL_PARTS, MOST_PARTS = 5_000, 10_000
-#: Seconds that an abort waits for a part in flight; a part that arrives later would be kept, and paid for.
+#: Seconds that an abort waits for parts in flight; a part that arrives later would be kept, and paid for.
 SETTLE = 0.5
+#: Seconds that are spent on taking back what was begun. A server that is silent for longer is left to
+#: :meth:`S3Store.reap` and to the sweeper.
+PATIENCE = 5.0
+_CHECKSUM_BYTES = 4096
 
 
 class S3Upload:
-    """Holds at most a part being filled and one in flight.
+    """Holds a part being filled and the few under way (:mod:`s3parts`).
 
     The upload itself is the claim of its name: two that start in one second see each other's and both give
     way, which also works with servers that ignore ``If-None-Match``.
@@ -36,13 +41,14 @@ class S3Upload:
 
     def __init__(self, client: S3Client, key: str, hooks: Hooks) -> None:
         self._client, self._key, self._hooks = client, key, hooks
+        self._protection = Protection.of(client.settings)
         self._buffer = bytearray()
-        self._parts: list[dict[str, Any]] = []
-        self._flying: Background[dict[str, Any]] | None = None
         self._size = 0
         self._over = False
         hooks.on_handle(s3_handle(client, key, ""))
-        self._id: str = client.call("create_multipart_upload", on_wait=hooks.on_wait, Key=key)["UploadId"]
+        self._protection.require_lockable(client, hooks.on_wait)
+        self._id = _Creation(client, key, self._protection).run(hooks.on_wait)
+        self._parts = Parts(client, key, self._id, hooks.on_wait)
         try:
             hooks.on_handle(s3_handle(client, key, self._id))
             self._require_claim()
@@ -55,83 +61,118 @@ class S3Upload:
 
     def _require_claim(self) -> None:
         """In this order: an upload that is over when they are listed has made its archive by then."""
-        if set(uploads_of(self._client, self._key)) - {self._id}:
+        if set(uploads_of(self._client, self._key, self._hooks.on_wait)) - {self._id}:
             raise NameTakenError(f"{self._key} is just being written by another backup.")
-        if size_of(self._client, self._key) is not None:
+        if size_of(self._client, self._key, self._hooks.on_wait) is not None:
             raise NameTakenError(f"{self._key} exists.")
 
     def write(self, data: bytes) -> None:
-        self._buffer += data
         self._size += len(data)
-        while len(self._buffer) >= self._part_size():
-            self._send(self._part_size())
+        rest = memoryview(data)
+        while rest:
+            fits = self._parts.size - len(self._buffer)
+            self._buffer += rest[:fits]
+            rest = rest[fits:]
+            if len(self._buffer) >= self._parts.size:
+                self._send()
 
-    def _part_size(self) -> int:
-        return PART if len(self._parts) < SMALL_PARTS else LARGE_PART
-
-    def _send(self, size: int) -> None:
-        self._land()
-        if len(self._parts) >= MOST_PARTS:
-            raise S3FailedError("The archive is larger than the 195 GiB that one upload takes: leave something out.")
-        body = bytes(memoryview(self._buffer)[:size])
-        del self._buffer[:size]
-        self._parts.append({"PartNumber": len(self._parts) + 1})
-        self._flying = self._client.start(
-            "upload_part",
-            Key=self._key,
-            UploadId=self._id,
-            PartNumber=len(self._parts),
-            Body=body,
-        )
-
-    def _land(self) -> None:
-        """Wait for the part in flight."""
-        if self._flying is not None:
-            self._parts[-1]["ETag"] = self._flying.wait(self._hooks.on_wait)["ETag"]
-            self._flying = None
+    def _send(self) -> None:
+        body, self._buffer = self._buffer, bytearray()
+        self._parts.send(body)
 
     def publish(self, sha256: str) -> None:
         """Checksum first: an archive that can be seen always has one."""
-        if self._buffer or not self._parts:
-            self._send(len(self._buffer))
-        self._land()
+        if self._buffer or not self._parts.count:
+            self._send()
+        parts = self._parts.land_all()
         self._hooks.before_publish()
-        name = self._key.rpartition("/")[2]
+        line = checksum_line(self._key.rpartition("/")[2], sha256)
         try:
-            self._put_checksum(checksum_line(name, sha256))
-            self._complete_or_undo()
+            self._put_checksum(line)
+            self._complete(parts)
         except NameTakenError:
             self._end()
+            self._take_back_checksum(line)
             raise
-        self._over = True
-
-    def _complete_or_undo(self) -> None:
-        try:
-            self._complete()
         except BaseException:
-            with contextlib.suppress(ArchiveError):
-                self._client.call("delete_object", Key=self._key + CHECKSUM_SUFFIX)
-            raise
+            if not self._is_published_after_all(line):
+                raise
+        self._over = True
+        self._require_whole()
+        self._require_locked()
 
     def _put_checksum(self, line: bytes) -> None:
-        if size_of(self._client, self._key) is not None:
+        if size_of(self._client, self._key, self._hooks.on_wait) is not None:
             raise NameTakenError(f"{self._key} exists.")
-        if_absent(self._client, "put_object", Key=self._key + CHECKSUM_SUFFIX, Body=line)
+        self._client.run(lambda: self._try_checksum(line), self._hooks.on_wait)
 
-    def _complete(self) -> None:
+    def _try_checksum(self, line: bytes) -> None:
+        parameters = {"Key": self._key + CHECKSUM_SUFFIX, "Body": line, **self._protection.parameters}
         try:
-            if_absent(
-                self._client,
-                "complete_multipart_upload",
-                Key=self._key,
-                UploadId=self._id,
-                MultipartUpload={"Parts": self._parts},
-            )
+            if_absent(self._client, "put_object", **parameters)
+        except NameTakenError:
+            # A try before this one may have put it although its answer was lost.
+            if self._client.direct.fetch(parameters["Key"], _CHECKSUM_BYTES) != line:
+                raise
+
+    def _complete(self, parts: list[dict[str, Any]]) -> None:
+        whole = {"Key": self._key, "UploadId": self._id, "MultipartUpload": {"Parts": parts}}
+        self._client.run(lambda: self._try_complete(whole), self._hooks.on_wait)
+
+    def _try_complete(self, whole: dict[str, Any]) -> None:
+        try:
+            if_absent(self._client, "complete_multipart_upload", **whole)
         except ArchiveError:
             # The answer may be lost after the server did the work. The checksum beside it is ours, so an
             # archive of this size under this name is ours too.
-            if size_of(self._client, self._key) != self._size:
+            if size_of(self._client.direct, self._key) != self._size:
                 raise
+
+    def _is_published_after_all(self, line: bytes) -> bool:
+        """Where completing ended in doubt: end the upload, so that nothing can happen late any more, and look.
+
+        A server that is silent now leaves upload and checksum to :meth:`S3Store.reap`.
+        """
+        with _bounded() as patience, contextlib.suppress(ArchiveError):
+            abort_upload(self._client, self._key, self._id, patience)
+            if size_of(self._client, self._key, patience) == self._size:
+                return True
+            self._take_back_checksum(line)
+        return False
+
+    def _take_back_checksum(self, line: bytes) -> None:
+        """Only our own, and only when there is no archive that it could belong to."""
+        key = self._key + CHECKSUM_SUFFIX
+        with _bounded() as patience, contextlib.suppress(ArchiveError):
+            if size_of(self._client, self._key, patience) is None and (
+                self._client.fetch(key, _CHECKSUM_BYTES, on_wait=patience) == line
+            ):
+                self._client.call("delete_object", on_wait=patience, Key=key)
+
+    def _require_whole(self) -> None:
+        """What is visible now is what was sent; else it is taken away again."""
+        try:
+            stored = size_of(self._client, self._key)
+        except ArchiveError:
+            return  # the server said that it is done, and nobody says that it is not whole
+        if stored != self._size:
+            self._remove()
+            raise S3FailedError(
+                f"S3 at {self._client.settings.place} stored {stored or 0:,} bytes of {self._key} and was sent "
+                f"{self._size:,}. The archive was removed again: check the server, then try again.",
+            )
+
+    def _require_locked(self) -> None:
+        try:
+            self._protection.require_locked(self._client, self._key)
+        except ArchiveError:
+            self._remove()
+            raise
+
+    def _remove(self) -> None:
+        for key in (self._key, self._key + CHECKSUM_SUFFIX):
+            with _bounded() as patience, contextlib.suppress(ArchiveError):
+                self._client.call("delete_object", on_wait=patience, Key=key)
 
     def abort(self) -> None:
         """What could not be removed is found again by the handle, and :meth:`S3Store.reap` says so."""
@@ -143,11 +184,64 @@ class S3Upload:
         if self._over:
             return
         self._over = True
-        flying, self._flying = self._flying, None
-        abort_upload(self._client, self._key, self._id)
-        if flying is not None and not flying.settled(0):
-            flying.settled(SETTLE)
-            abort_upload(self._client, self._key, self._id)
+        flying = self._parts.stop()
+        with _bounded() as patience:
+            abort_upload(self._client, self._key, self._id, patience)
+            if flying:
+                self._parts.settle(SETTLE)
+                abort_upload(self._client, self._key, self._id, patience)
+
+
+class _Creation:
+    """Begins an upload. One whose answer was lost is looked for and ended, or nobody would know its id."""
+
+    def __init__(self, client: S3Client, key: str, protection: Protection) -> None:
+        self._client, self._key, self._protection = client, key, protection
+        self._doubt = False
+        self._before: set[str] = set()
+
+    def run(self, on_wait: Callable[[], None]) -> str:
+        self._before = set(uploads_of(self._client, self._key, on_wait))
+        flight = self._client.start(self._try)
+        try:
+            return flight.wait(on_wait)
+        except BaseException:
+            self._take_back(flight)
+            raise
+
+    def _try(self) -> str:
+        if self._doubt:
+            self._end_lost(nothing)
+        self._doubt = True
+        try:
+            answer = self._client.ask("create_multipart_upload", Key=self._key, **self._protection.parameters)
+        except ArchiveError as error:
+            self._doubt = is_transient(error)
+            raise
+        self._protection.require_encrypted(answer)
+        return str(answer["UploadId"])
+
+    def _end_lost(self, on_wait: Callable[[], None]) -> None:
+        """Those that were not there before are ours, or of one who began in this very moment and gives way."""
+        for upload_id in set(uploads_of(self._client.direct, self._key, on_wait)) - self._before:
+            abort_upload(self._client.direct, self._key, upload_id, on_wait)
+
+    def _take_back(self, flight: Flight[str]) -> None:
+        flight.settled(SETTLE)
+        if self._doubt:
+            with _bounded() as patience, contextlib.suppress(ArchiveError):
+                self._end_lost(patience)
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[Callable[[], None]]:
+    until = time.monotonic() + PATIENCE
+
+    def wait() -> None:
+        if time.monotonic() > until:
+            raise S3UnreachableError(f"S3 did not answer within {PATIENCE:.0f} seconds.")
+
+    yield wait
 
 
 def s3_handle(client: S3Client, key: str, upload_id: str) -> Handle:
@@ -182,8 +276,8 @@ def size_of(client: S3Client, key: str, on_wait: Callable[[], None] = nothing) -
 
 
 def if_absent(client: S3Client, operation: str, **params: Any) -> None:
-    """Create only what is not there, on servers that can; the claim of the name covers the others."""
+    """One try at creating what is not there, on servers that can; the claim of the name covers the others."""
     try:
-        client.call(operation, IfNoneMatch="*", **params)
+        client.ask(operation, IfNoneMatch="*", **params)
     except S3UnsupportedError:
-        client.call(operation, **params)
+        client.ask(operation, **params)

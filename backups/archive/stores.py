@@ -79,8 +79,8 @@ class Store(Protocol):
         """Start an archive, or raise ``NameTakenError``."""
         ...
 
-    def reader(self, name: str) -> Readable:
-        """An archive's bytes. Raises ``ArchiveMissingError``."""
+    def reader(self, name: str, *, offset: int = 0) -> Readable:
+        """An archive's bytes from ``offset`` on; none behind its end. Raises ``ArchiveMissingError``."""
         ...
 
     def checksum(self, name: str) -> str | None:

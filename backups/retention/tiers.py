@@ -7,48 +7,79 @@ of the last tier it goes, unless it is the last good one or a rule of its own wa
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any, Literal
 
 from backups.retention.copies import Copy, newest_first
 
 MIB = 1024 * 1024
+_MOST = 10**9
 Name = Literal["hot", "warm", "cold"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Hot(_Part):
+@dataclass(frozen=True, kw_only=True)
+class Hot:
     """``retention_hours`` is ours: the seed gives 24 hours in its table and no key."""
 
     path: str = "~/.openclaw/backups"
-    max_size_mb: int = Field(default=500, ge=1)
-    max_count: int = Field(default=50, ge=1)
-    retention_hours: int = Field(default=24, ge=1)
+    max_size_mb: int = 500
+    max_count: int = 50
+    retention_hours: int = 24
 
 
-class Warm(_Part):
+@dataclass(frozen=True, kw_only=True)
+class Warm:
     path: str = "~/.openclaw/archive"
-    max_size_mb: int = Field(default=2048, ge=1)
-    retention_days: int = Field(default=7, ge=1)
+    max_size_mb: int = 2048
+    retention_days: int = 7
 
 
-class Cold(_Part):
+@dataclass(frozen=True, kw_only=True)
+class Cold:
     enabled: bool = False
-    retention_days: int = Field(default=30, ge=1)
+    retention_days: int = 30
 
 
-class Tiers(_Part):
+@dataclass(frozen=True, kw_only=True)
+class Tiers:
     """The ``storage`` of the seed's YAML, with its keys and defaults."""
 
     hot: Hot = Hot()
     warm: Warm = Warm()
     cold: Cold = Cold()
+
+
+def read_tiers(storage: object) -> Tiers:
+    """From the seed's YAML, read. Raises ``ValueError`` with the key, the value and what would do."""
+    parts = _fields_of(Tiers(), storage, "storage")
+    made = {
+        name: replace(getattr(Tiers(), name), **_fields_of(getattr(Tiers(), name), value, f"storage.{name}"))
+        for name, value in parts.items()
+    }
+    return Tiers(**made)
+
+
+def _fields_of(default: Any, values: object, where: str) -> dict[str, Any]:
+    known = {field.name: getattr(default, field.name) for field in fields(default)}
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} is {values!r}: give a mapping of {', '.join(known)}.")  # noqa: TRY004 - a bad value
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"{where}.{name} is not known: there are {', '.join(known)}.")
+        _check(f"{where}.{name}", value, known[name])
+    return values
+
+
+def _check(name: str, value: object, default: object) -> None:
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r}: give true or false.")  # noqa: TRY004 - a bad value
+    elif isinstance(default, int):
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
+            raise ValueError(f"{name} is {value!r}: give a whole number from 1 to {_MOST:,}, such as {default}.")
+    elif isinstance(default, str) and not (isinstance(value, str) and value.startswith(("/", "~/"))):
+        raise ValueError(f"{name} is {value!r}: give an absolute folder, such as {default}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from backups.archive.naming import TOP
 from backups.archive.reading import Found, Reading
 from backups.archive.rules import Limits, trusting
 from backups.archive.stores import Hooks, Store
-from backups.decryption import decrypted_for
+from backups.encryption import decrypted_for
 from backups.models import Backup
 from backups.places import Place
 from backups.services.states import backup_damaged, backup_verified

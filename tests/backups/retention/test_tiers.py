@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backups.retention.copies import Copy
-from backups.retention.tiers import MIB, Tiers, moves
+from backups.retention.tiers import MIB, Tiers, moves, read_tiers
 
 NOW = datetime(2026, 3, 31, 12, 0, tzinfo=UTC)
 
@@ -19,7 +21,7 @@ def copy(number: int, hours: float, megabytes: int = 1) -> Copy:
 
 
 def left(tier: str, copies: list[Copy], kept: set[int] | None = None, **tiers: object) -> list[tuple[int, str]]:
-    found = moves(tier, copies, Tiers.model_validate(tiers), kept=kept or set(), now=NOW)  # type: ignore[arg-type]
+    found = moves(tier, copies, read_tiers(tiers), kept=kept or set(), now=NOW)  # type: ignore[arg-type]
     return [(move.copy.id, move.to) for move in found]
 
 
@@ -48,6 +50,23 @@ def test_what_has_to_stay_stays_in_the_last_tier() -> None:
     copies = [copy(1, 24 * 8), copy(2, 24 * 9)]
     assert left("warm", copies, kept={1}) == [(2, "")]
     assert left("warm", copies, kept={1}, cold={"enabled": True}) == [(2, "cold"), (1, "cold")]
+
+
+@pytest.mark.parametrize(
+    ("storage", "text"),
+    [
+        ([], "storage is []: give a mapping of hot, warm, cold"),
+        ({"hto": {}}, "storage.hto is not known: there are hot"),
+        ({"hot": {"max_size": 5}}, "storage.hot.max_size is not known"),
+        ({"hot": {"max_size_mb": 0}}, "storage.hot.max_size_mb is 0: give a whole number"),
+        ({"warm": {"retention_days": "7"}}, "storage.warm.retention_days is '7'"),
+        ({"warm": {"path": "archive"}}, "storage.warm.path is 'archive': give an absolute folder"),
+        ({"cold": {"enabled": 1}}, "storage.cold.enabled is 1: give true or false"),
+    ],
+)
+def test_values_that_mean_nothing_are_named(storage: object, text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        read_tiers(storage)
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 900)), max_size=80))
