@@ -1,4 +1,4 @@
-"""Gzip and SHA-256 in a thread of their own, so that reading the next files does not wait for them.
+"""Gzip in a thread of its own, so that reading the next files does not wait for it.
 
 What comes out is gzip for every program. It has members, as the format allows: one for the tree, one for the manifest,
 and an empty one that says where the manifest begins, so that it can be read without the tree (``footer``).
@@ -6,7 +6,6 @@ and an empty one that says where the manifest begins, so that it can be read wit
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 from collections.abc import Callable
@@ -28,13 +27,12 @@ Sink = Callable[[bytes], None]
 class GzipWriter:
     """``write`` hands over; ``sink`` gets the bytes of the archive, in order, in the thread.
 
-    What fails in the thread is raised by the next ``write`` or ``finish``. ``size`` and ``sha256`` are those of what
-    came out so far; they are final after ``finish``.
+    What fails in the thread is raised by the next ``write`` or ``finish``. ``size`` is that of what
+    came out so far.
     """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._digest = hashlib.sha256()
         self._gzip = compressor()
         self._pieces: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
         self._failure: BaseException | None = None
@@ -43,10 +41,6 @@ class GzipWriter:
         self.size = 0
         self._thread = threading.Thread(target=self._work, name="archive-gzip", daemon=True)
         self._thread.start()
-
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
 
     def write(self, piece: bytes) -> None:
         if piece:
@@ -101,7 +95,6 @@ class GzipWriter:
 
     def _put(self, data: bytes) -> None:
         if data:
-            self._digest.update(data)
             self.size += len(data)
             self._sink(data)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from backups.archive.backup import Made, make_archive
+from backups.archive.backup import Contents, Made, make_archive
 from backups.archive.errors import ArchiveError, EndedEarlyError
 from backups.archive.folder import open_folder, pack_folder
 from backups.archive.manifest import About
@@ -79,9 +79,11 @@ def _backup(_: argparse.Namespace, environment: Environment, signals: _Signals) 
         hooks = Hooks(on_chunk=progress.chunk, on_wait=progress.wait)
         made = make_archive(
             _store(environment, signals),
-            lambda writer: pack_folder(open_folder(environment.folder), writer).value,
+            Contents(
+                pack=lambda writer: pack_folder(open_folder(environment.folder), writer).value,
+                about=About(agent=environment.agent, source=str(environment.folder)),
+            ),
             keep=environment.keep,
-            about=About(agent=environment.agent, source=str(environment.folder)),
             hooks=hooks,
         )
     _report(made)

@@ -37,7 +37,7 @@ class Packed:
 
 
 class TarWriter:
-    """``sha256`` and ``size`` are final after the ``with`` block; ``sink`` is called in another thread."""
+    """``size`` is final after the ``with`` block; ``sink`` is called in another thread."""
 
     def __init__(self, sink: Callable[[bytes], None], hooks: Hooks, about: About | None = None) -> None:
         self._hooks = hooks
@@ -46,10 +46,6 @@ class TarWriter:
         self._waiting: list[bytes] = []
         self._waiting_size = 0
         self.packed = Packed()
-
-    @property
-    def sha256(self) -> str:
-        return self._gzip.sha256
 
     @property
     def size(self) -> int:

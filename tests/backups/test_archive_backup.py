@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from backups.archive import backup as backup_module
-from backups.archive.backup import Made, make_archive, prune
+from backups.archive.backup import Contents, Made, make_archive, prune
 from backups.archive.errors import (
     BucketMissingError,
     DiskFullError,
@@ -44,7 +44,8 @@ MANIFEST = Path(__file__).parents[1] / "tools" / "manifest.py"
 
 
 def back_up(store: Store, folder: Path, *, keep: int = 5, hooks: Hooks | None = None) -> Made:
-    return make_archive(store, lambda writer: pack_folder(open_folder(folder), writer).value, keep=keep, hooks=hooks)
+    contents = Contents(pack=lambda writer: pack_folder(open_folder(folder), writer).value)
+    return make_archive(store, contents, keep=keep, hooks=hooks)
 
 
 def packed(folder: Path, hooks: Hooks | None = None) -> tuple[bytes, TarWriter]:
@@ -357,7 +358,7 @@ def repacked(stream: bytes, store: FolderStore, size: int = 1000) -> Made:
         pack_tar(chunks, writer)
         return ""
 
-    return make_archive(store, pack, keep=5)
+    return make_archive(store, Contents(pack=pack), keep=5)
 
 
 def test_a_containers_stream_becomes_an_archive(workspace: Path, store: FolderStore, tmp_path: Path) -> None:

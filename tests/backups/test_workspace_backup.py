@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import socket
+import tarfile
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from backups import archiving
 from backups.archive.errors import S3FailedError
 from backups.archive.folderstore import FolderStore
 from backups.archive.restore import Order, restore
@@ -23,9 +26,12 @@ from backups.archive.s3client import S3Client
 from backups.archive.s3store import S3Store
 from backups.archive.settings import S3Settings
 from backups.archive.stores import Hooks
-from backups.executors import workspace_backup
 from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupPayload
+from backups.models import Backup
+from backups.retention.tiers import Hot, Tiers, Warm
 from backups.status import Storage
+from fleet.models import Agent, AuditEntry, Organisation
+from monitoring.models import Alert
 from schedules.executors.base import ExecutorError, Result, Stopped
 from tests.docker_engine import Engine, ToyContainer
 from tests.run_context import FakeContext, agent_view
@@ -35,19 +41,24 @@ SUCCESS = re.compile(r"\[(S3|Backup)\] Backup completed successfully: workspace_
 
 
 @pytest.fixture
-def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    watch = SimpleNamespace(
-        docker_host="", s3=S3Settings(), backup_keep=5, backup_root=tmp_path / "backups", data_dir=tmp_path
-    )
-    monkeypatch.setattr(workspace_backup, "settings", SimpleNamespace(WATCHBILL=watch))
+def watch(tmp_path: Path, settings: Any) -> SimpleNamespace:
+    """The settings, to be changed."""
+    real = {field.name: getattr(settings.WATCHBILL, field.name) for field in fields(settings.WATCHBILL)}
+    watch = SimpleNamespace(**real | {"docker_host": "", "s3": S3Settings(), "backup_root": tmp_path / "backups"})
+    settings.WATCHBILL = watch
     return watch
 
 
 @pytest.fixture
-def context(workspace: Path) -> FakeContext:
+def context(workspace: Path, transactional_db: None) -> FakeContext:
     state = workspace.parent / "state"
     state.mkdir()
-    return FakeContext(agent_view(workspace_folder=str(workspace), state_folder=str(state)))
+    organisation = Organisation.objects.create(slug="acme", name="Acme")
+    folders = {"workspace_folder": str(workspace), "state_folder": str(state)}
+    agent = Agent.objects.create(organisation=organisation, slug="lead", **folders)
+    context = FakeContext(agent_view(id=agent.pk, **folders))
+    context.organisation_id = organisation.pk
+    return context
 
 
 def run(context: FakeContext, **payload: object) -> Result:
@@ -62,7 +73,10 @@ def test_a_folder_to_s3(watch: SimpleNamespace, context: FakeContext, rclone_s3:
     watch.s3 = rclone_s3
     result = run(context)
     assert SUCCESS.fullmatch(context.text("stdout"))
-    assert set(result.details) == {"name", "size", "sha256", "entries", "skipped", "pruned"}
+    backup = Backup.objects.get(pk=result.details["backup"])
+    assert (backup.name, backup.size, backup.sha256) == tuple(result.details[key] for key in ("name", "size", "sha256"))
+    assert (backup.state, backup.schedule_name, backup.agent.slug) == ("verified", "nightly", "lead")
+    assert "Verified: every byte" in context.text()
     key = f"workspace/acme/lead/{result.details['name']}"
     assert keys_of(rclone_s3) == [key, f"{key}.sha256"]
     assert [bool(handle["upload_id"]) for handle in context.handles] == [False, True]
@@ -100,8 +114,9 @@ def test_a_path_in_the_container(
     name = toy_container()
     made = docker_engine.api.exec_create(name, ["sh", "-c", "mkdir -p /workspace/a; echo hi > /workspace/a/b"])
     docker_engine.api.exec_start(made["Id"])
-    agent = agent_view(container_name=name, workspace_folder="/workspace")
+    agent = agent_view(id=context.agent.id, container_name=name, workspace_folder="/workspace")
     inside = FakeContext(agent)
+    inside.organisation_id = context.organisation_id
     result = run(inside, location="container", to=str(watch.backup_root))
     store = FolderStore(watch.backup_root / "workspace/acme/lead")
     restore(store, result.details["name"], Order(target=tmp_path / "back"))
@@ -137,7 +152,7 @@ def test_a_destination_outside_of_the_root_is_refused(
     watch.backup_root.mkdir()
     (watch.backup_root / "out").symlink_to("/tmp")
     for to in ("/tmp", f"{watch.backup_root}/../x", f"{watch.backup_root}/out", "backups", "S3"):
-        with pytest.raises(ValueError, match="or to a folder below"):
+        with pytest.raises(ValueError, match="to a folder below"):
             check(context, to=to)
     watch.backup_root = Path(context.agent.workspace_folder) / "archives"
     with pytest.raises(ValueError, match="swallow itself"):
@@ -221,7 +236,6 @@ def test_reaping_a_dead_attempt(
     with pytest.raises(Died):
         run(context, to="s3" if to == "s3" else str(watch.backup_root))
     monkeypatch.undo()
-    monkeypatch.setattr(workspace_backup, "settings", SimpleNamespace(WATCHBILL=watch))
     left = uploads_left(rclone_s3) if to == "s3" else [*watch.backup_root.rglob("*.part")]
     assert len(left) == 1
     reaping = FakeContext(context.agent)
@@ -234,7 +248,7 @@ def test_reaping_a_dead_attempt(
 
 
 def test_progress_is_logged(watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace_backup, "_EVERY", 0.0)
+    monkeypatch.setattr(archiving, "_EVERY", 0.0)
     run(context, to=str(watch.backup_root))
     assert re.search(r"B read, .* stored\n", context.text("system"))
 
@@ -303,7 +317,7 @@ def test_a_name_is_not_given_up_while_its_upload_is_left(
 def test_reaping_waits_for_an_answer_only_so_long(
     watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workspace_backup, "_REAP_SECONDS", 0.5)
+    monkeypatch.setattr(archiving, "_REAP_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         watch.s3 = S3Settings(endpoint_url=url, access_key_id="a", secret_access_key="b")
@@ -319,3 +333,105 @@ def test_the_status_names_no_password(settings: Any, rclone_s3: S3Settings) -> N
     text = str(Storage().look())
     assert rclone_s3.endpoint_url.removeprefix("http://") in text
     assert "hunter2" not in text
+
+
+@pytest.fixture
+def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workspaces count as at rest at once: nothing in these tests writes while it is read."""
+    monkeypatch.setattr("backups.archive.fingerprint._SETTLED", 0.0)
+
+
+def test_what_did_not_change_is_not_archived_again(watch: SimpleNamespace, context: FakeContext, at_rest: None) -> None:
+    to = str(watch.backup_root)
+    first = run(context, to=to)
+    again = run(context, to=to)
+    assert again.summary == f"[Backup] Unchanged, same as {first.details['name']}"
+    backup = Backup.objects.get()
+    assert backup.still_at > backup.began_at
+    assert run(context, to=to, if_unchanged="archive").details["name"] != first.details["name"]
+    Path(context.agent.workspace_folder, "new").touch()
+    assert "unchanged" not in run(context, to=to).details
+    assert "unchanged" not in run(context, to=f"{to}/elsewhere").details, "another place has none yet"
+    assert "unchanged" not in run(context, to=to, leave_out=["bin"]).details
+
+
+def test_an_unverified_or_damaged_one_is_no_reason_to_make_none(
+    watch: SimpleNamespace, context: FakeContext, at_rest: None
+) -> None:
+    to = str(watch.backup_root)
+    first = run(context, to=to, verify=False)
+    assert Backup.objects.get().state == "complete"
+    second = run(context, to=to)
+    assert second.details["name"] != first.details["name"]
+    Backup.objects.filter(state="verified").update(state="damaged")
+    assert "unchanged" not in run(context, to=to).details
+
+
+def test_an_archive_that_is_damaged_at_once_fails_the_run_and_is_told(
+    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = FolderStore.reader
+
+    def flipped(store: FolderStore, name: str, *, offset: int = 0) -> Any:
+        path = store.folder / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        return reader(store, name, offset=offset)
+
+    monkeypatch.setattr(FolderStore, "reader", flipped)
+    with pytest.raises(ExecutorError, match="was written and is damaged") as caught:
+        run(context, to=str(watch.backup_root))
+    assert (caught.value.code, caught.value.retryable) == ("archive_damaged", True)
+    backup = Backup.objects.get()
+    assert backup.state == "damaged"
+    alert = Alert.objects.get(resolved_at=None)
+    assert "manage.py backup create --agent lead" in alert.detail
+
+
+def test_only_good_ones_count_for_keeping(watch: SimpleNamespace, context: FakeContext) -> None:
+    to = str(watch.backup_root)
+    good = run(context, to=to, keep=1)
+    unverified = [run(context, to=to, keep=1, verify=False).details["name"] for _ in range(2)]
+    names = {archive.name for archive in FolderStore(watch.backup_root / "workspace/acme/lead").archives()}
+    assert names == {good.details["name"], *unverified}
+    last = run(context, to=to, keep=1)
+    assert set(last.details["pruned"]) == {good.details["name"], *unverified}
+    assert AuditEntry.objects.filter(action="backup.delete").count() == 3
+    assert Backup.objects.filter(state="deleted").count() == 3
+
+
+def test_it_can_be_encrypted_for_somebody(watch: SimpleNamespace, context: FakeContext, tmp_path: Path) -> None:
+    import pyrage
+
+    identity = pyrage.x25519.Identity.generate()
+    watch.backup_identity = str(identity)
+    watch.backup_recipient = str(identity.to_public())
+    result = run(context, to=str(watch.backup_root))
+    assert result.details["name"].endswith(".tar.gz.age")
+    backup = Backup.objects.get()
+    assert (backup.state, backup.key_id) == ("verified", watch.backup_recipient[:16])
+    content = (watch.backup_root / "workspace/acme/lead" / backup.name).read_bytes()
+    assert content.startswith(b"age-encryption.org/v1")
+    with tarfile.open(fileobj=io.BytesIO(pyrage.decrypt(content, [identity]))) as tar:
+        assert "workspace/run.sh" in tar.getnames()
+    watch.backup_identity = ""
+    blind = run(context, to=str(watch.backup_root), if_unchanged="archive")
+    assert "could not be read back yet: " in context.text()
+    assert Backup.objects.get(pk=blind.details["backup"]).state == "complete"
+    plain = run(context, to=str(watch.backup_root), recipient="none")
+    assert plain.details["name"].endswith(".tar.gz")
+    with pytest.raises(ValueError, match="not a recipient of age"):
+        check(context, recipient="hunter2")
+
+
+def test_the_tiers_lie_in_the_state_folder_and_are_left_out(watch: SimpleNamespace, context: FakeContext) -> None:
+    state = Path(context.agent.state_folder)
+    (state / "openclaw.json").write_text("{}")
+    watch.backup_tiers = Tiers(hot=Hot(path=str(state / "backups")), warm=Warm(path=str(state / "archive")))
+    result = run(context, source=str(state), to="hot")
+    backup = Backup.objects.get()
+    assert (backup.tier, backup.root) == ("hot", str(state / "backups"))
+    assert result.details["entries"] == 2
+    again = run(context, source=str(state), to="hot", if_unchanged="archive")
+    assert again.details["entries"] == 2

@@ -1,0 +1,240 @@
+"""What every backup executor does around its own reading: see that nothing changed, archive, record, verify, prune."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from django.conf import settings
+from pydantic import Field
+
+from backups.archive.backup import Contents, Made, make_archive
+from backups.archive.errors import ArchiveError, S3UnreachableError
+from backups.archive.folderstore import FolderStore
+from backups.archive.manifest import About
+from backups.archive.s3store import S3Store
+from backups.archive.stores import Hooks, Store
+from backups.archive.tarwriter import TarWriter
+from backups.archive.terminal import human_size
+from backups.encryption import recipient_of
+from backups.models import Backup
+from backups.places import Place
+from backups.retention.rules import Rules
+from backups.services.pruning import backups_prune
+from backups.services.recording import Origin, backup_record, backup_unchanged
+from backups.services.verification import backup_verify
+from fleet.actors import Actor
+from fleet.clients.docker_errors import DockerError
+from schedules.engine.clock import database_now
+from schedules.executors.base import ExecutorError, Payload, Result, RunContext, Stopped
+
+#: Seconds between two progress lines.
+_EVERY = 2.0
+#: Seconds that removing an unfinished upload may take before it counts as left.
+_REAP_SECONDS = 15.0
+
+
+class ArchivePayload(Payload):
+    """Where an archive goes and how long it stays.
+
+    ``to``: ``s3``, ``hot`` (the tiers) or a folder below BACKUP_ROOT. ``keep``: a number of archives, or rules as
+    ``docs/backups.md`` has them. ``recipient``: whom to encrypt it for, ``none`` for nobody; without it, what
+    BACKUP_RECIPIENT says. ``verify``: read it back at once. ``on_change``: what a file that changes while it is read
+    does. ``if_unchanged``: ``skip`` makes no archive of what the last good one holds.
+    """
+
+    to: str | None = Field(default=None, min_length=1)
+    keep: Annotated[int, Field(ge=1, le=1000)] | Rules | None = None
+    recipient: str | None = Field(default=None, min_length=4, max_length=120)
+    verify: bool = True
+    if_unchanged: str = Field(default="skip", pattern="^(skip|archive)$")
+
+    def rules(self) -> Rules:
+        if isinstance(self.keep, Rules):
+            return self.keep
+        return Rules(last=self.keep) if self.keep else self.default_rules()
+
+    def default_rules(self) -> Rules:
+        """The tiers have their own times; elsewhere the SOP's last five."""
+        return Rules() if self.to == "hot" else Rules(last=settings.WATCHBILL.backup_keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One archive to make. ``pack`` answers the fingerprint of what it packed, ``fingerprint`` that of what is there
+    now without reading it, where there is such a thing. Each may be called twice."""
+
+    origin: Origin
+    place: Place
+    payload: ArchivePayload
+    pack: Callable[[TarWriter], str]
+    fingerprint: Callable[[], str] | None = None
+    tag: str = "Backup"
+    details: Mapping[str, Any] = field(default_factory=dict)
+    said: str = "Backup completed successfully: {name}"
+
+
+def archive(task: Task, context: RunContext) -> Result:
+    """Raises :class:`ExecutorError`."""
+    try:
+        began = database_now()
+        if same := _unchanged(task, began, context):
+            return _report_unchanged(same, task, context)
+        made = _make(task, context)
+        backup = backup_record(
+            origin=task.origin,
+            place=task.place,
+            made=made,
+            began_at=began,
+            rules=task.payload.rules(),
+            details=dict(task.details),
+            key_id=recipient_of(task.payload.recipient).key_id,
+        )
+    except (ArchiveError, DockerError) as error:
+        context.log(f"[{task.tag}] Backup failed: {error}\n")
+        raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
+    return _report(task, made, backup, context)
+
+
+def _unchanged(task: Task, began: datetime, context: RunContext) -> Backup | None:
+    if task.fingerprint is None or task.payload.if_unchanged != "skip":
+        return None
+    context.check()
+    return backup_unchanged(
+        origin=task.origin,
+        place=task.place,
+        fingerprint=task.fingerprint(),
+        key_id=recipient_of(task.payload.recipient).key_id,
+        at=began,
+    )
+
+
+def _make(task: Task, context: RunContext) -> Made:
+    recipient = recipient_of(task.payload.recipient)
+    with contextlib.closing(task.place.store(context.check)) as store:
+        context.log(f"Archiving {task.origin.source} to {store.place}\n")
+        about = About(
+            kind=task.origin.kind,
+            organisation=context.organisation,
+            agent=task.origin.agent,
+            source=task.origin.source,
+            key_id=recipient.key_id,
+            extra=dict(task.details),
+        )
+        contents = Contents(pack=task.pack, about=about, encrypted=recipient.sink)
+        return make_archive(store, contents, hooks=_hooks(context))
+
+
+def _hooks(context: RunContext, *, is_writing: bool = True) -> Hooks:
+    next_line = time.monotonic() + _EVERY
+
+    def chunk(read: int, written: int) -> None:
+        nonlocal next_line
+        context.check()
+        if time.monotonic() >= next_line:
+            next_line = time.monotonic() + _EVERY
+            stored = f", {human_size(written)} stored" if is_writing else ""
+            context.log(f"{human_size(read)} read{stored}\n")
+
+    def before_publish() -> None:
+        context.check()
+        if not context.is_current():
+            raise Stopped("another attempt has taken over this run")
+
+    return Hooks(on_chunk=chunk, on_wait=context.check, on_handle=context.record_handle, before_publish=before_publish)
+
+
+def _report(task: Task, made: Made, backup: Backup, context: RunContext) -> Result:
+    """What follows a complete archive may fail: the archive stays, and the run says what is amiss."""
+    packed = made.packed
+    for note in packed.notes:
+        context.log(f"Note: {note}\n")
+    context.log(f"{packed.entries} entries, {human_size(packed.read)} -> {human_size(made.size)}, {made.sha256}\n")
+    if task.payload.verify:
+        _verify(backup, context)
+    gone, warning = backups_prune(
+        siblings=Backup.objects.siblings(backup), actor=Actor.system("retention"), now=database_now()
+    )
+    for name in gone:
+        context.log(f"Pruned {name}\n")
+    if warning:
+        context.log(f"Warning: {warning}\n")
+    success = f"[{task.tag}] {task.said.format(name=made.name, place=_shown(task.place))}"
+    context.log(f"{success}\n", stream="stdout")
+    return Result(
+        summary=success,
+        details={
+            "backup": backup.pk,
+            "name": made.name,
+            "size": made.size,
+            "sha256": made.sha256,
+            "entries": packed.entries,
+            "skipped": packed.skipped,
+            "changed": packed.changed,
+            "pruned": gone,
+            "verified": task.payload.verify,
+        },
+    )
+
+
+def _shown(place: Place) -> str:
+    """The place as a path or a URL, with its slash."""
+    if place.storage == Backup.Storage.S3:
+        return f"s3://{place.root}/{place.prefix}"
+    return f"{Path(place.root) / place.prefix}/"
+
+
+def _verify(backup: Backup, context: RunContext) -> None:
+    try:
+        checked = backup_verify(backup=backup, hooks=_hooks(context, is_writing=False))
+    except ArchiveError as error:
+        # Nothing speaks against the archive; the re-check asks again.
+        context.log(f"Warning: {backup.name} is complete and could not be read back yet: {error}\n")
+        return
+    if checked.problem:
+        raise ExecutorError("archive_damaged", f"{backup.name} was written and is damaged: {checked.problem}")
+    context.log(f"Verified: every byte of {backup.name} was read back.\n")
+
+
+def _report_unchanged(same: Backup, task: Task, context: RunContext) -> Result:
+    told = f"[{task.tag}] Unchanged, same as {same.name}"
+    context.log(f"{told}\n", stream="stdout")
+    return Result(summary=told, details={"backup": same.pk, "name": same.name, "unchanged": True})
+
+
+# -- after a crash
+
+
+def reap(handle: Mapping[str, Any], context: RunContext) -> None:
+    """Remove the unfinished upload that a former attempt left."""
+    try:
+        with contextlib.closing(_store_of(handle)) as store:
+            found = store.reap(handle)
+    except ArchiveError as error:
+        name = handle.get("key") or handle.get("name")
+        raise ExecutorError(error.code, f"The unfinished upload of {name} may be left: {error}") from error
+    if found:
+        context.log("The unfinished upload was removed.\n")
+
+
+def _store_of(handle: Mapping[str, Any]) -> Store:
+    """To reap in: a run that was told to stop is reaped as well, so its context does not end the waiting."""
+    if handle["store"] == "folder":
+        return FolderStore(Path(handle["folder"]))
+    s3 = replace(settings.WATCHBILL.s3, bucket=handle["bucket"])
+    return S3Store(s3, "", on_wait=_patience(s3.place))
+
+
+def _patience(place: str) -> Callable[[], None]:
+    until = time.monotonic() + _REAP_SECONDS
+
+    def wait() -> None:
+        if time.monotonic() > until:
+            raise S3UnreachableError(f"S3 at {place} did not answer within {_REAP_SECONDS:.0f} seconds.")
+
+    return wait
