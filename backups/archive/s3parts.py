@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import re
 import time
@@ -93,6 +94,9 @@ class Parts:
                 "what was sent (its ETag is another one). Nothing was published: check the server and what stands "
                 "before it, then try again.",
             )
+        # botocore leaves the request in a cycle of references: its bytes would stay until a full collection.
+        with contextlib.suppress(BufferError):
+            body.clear()
         return str(answer["ETag"])
 
 

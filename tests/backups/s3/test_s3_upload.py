@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -280,3 +282,30 @@ def test_an_abort_in_a_thread_of_parts_leaves_no_part(server: S3Settings) -> Non
         upload.abort()
     time.sleep(0.3)
     require_nothing(server)
+
+
+def test_memory_stays_bounded_whatever_the_size(rclone_s3: S3Settings) -> None:
+    """In a process of its own: 160 MB pass through far less (botocore's cycles once kept them all)."""
+    code = f"""
+from backups.archive.s3store import S3Store
+from backups.archive.settings import S3Settings
+from backups.archive.stores import Hooks
+
+def peak():
+    return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+settings = S3Settings(endpoint_url={rclone_s3.endpoint_url!r}, access_key_id={rclone_s3.access_key_id!r},
+                      secret_access_key={rclone_s3.secret_access_key!r}, bucket={rclone_s3.bucket!r})
+store = S3Store(settings, "workspace/lead")
+upload = store.begin({NAME!r}, Hooks())
+before = peak()
+for _ in range(640):
+    upload.write(bytes(256 * 1024))
+upload.publish("0" * 64)
+reader = store.reader({NAME!r})
+while reader.read(1_000_000):
+    pass
+print(peak() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 70
