@@ -11,8 +11,9 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,9 +35,10 @@ class Dice:
         self._lock = threading.Lock()
         self.thrown: Counter[str] = Counter()
         #: What is still to come before the dice decide; for tests of one fault at one request.
-        self.script: list[tuple[str, str]] = []
+        #: Instead of a kind: something to be done just before the server gets the request.
+        self.script: list[tuple[str, str | Callable[[], object]]] = []
 
-    def throw(self, request: str) -> str:
+    def throw(self, request: str) -> str | Callable[[], object]:
         with self._lock:
             for number, (part, kind) in enumerate(self.script):
                 if part in request:
@@ -58,6 +60,7 @@ class Proxy(ThreadingHTTPServer):
         self.upstream = urlsplit(upstream).netloc
         self.dice, self.latency, self.hang = dice, latency, hang
         self.requests: list[str] = []
+        self.seen: list[tuple[str, Message]] = []
         self._alive = threading.Event()
         self._alive.set()
         #: Dies for good when a request holds this text; ``after`` the work was done if ``die_after``.
@@ -91,12 +94,15 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = f"{self.command} {self.path}"
         self.server.requests.append(request)
+        self.server.seen.append((request, self.headers))
         dies = bool(self.server.die_at) and self.server.die_at in request
         if dies and not self.server.die_after:
             self.server.die()
         if self.server.dead:
             return self._hang_for_good()
         fault = self.server.dice.throw(request)
+        if callable(fault):
+            fault, _ = "", fault()
         time.sleep(self.server.latency)
         if fault in {"error", "slowdown", "reset_before", "timeout"}:
             return self._refuse(fault)

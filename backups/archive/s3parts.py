@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import re
 import time
@@ -80,22 +81,28 @@ class Parts:
 
     def _put(self, number: int, body: bytearray) -> str:
         """In the part's own thread; raises what makes the part be sent again."""
-        digest = hashlib.md5(body, usedforsecurity=False)
         answer = self._client.ask(
             "upload_part",
             PartNumber=number,
             Body=body,
-            # With it the server checks what arrives; where an object lock is asked for, S3 insists on it.
-            ContentMD5=base64.b64encode(digest.digest()).decode(),
+            ContentMD5=(md5 := content_md5(body)),
             **self._upload,
         )
-        if self._client.settings.sse != KMS and not _agrees(answer, digest.hexdigest()):
+        if self._client.settings.sse != KMS and not _agrees(answer, base64.b64decode(md5).hex()):
             raise S3BusyError(
                 f"S3 at {self._client.settings.place} stored part {number} of {self._upload['Key']} differently from "
                 "what was sent (its ETag is another one). Nothing was published: check the server and what stands "
                 "before it, then try again.",
             )
+        # botocore leaves the request in a cycle of references: its bytes would stay until a full collection.
+        with contextlib.suppress(BufferError):
+            body.clear()
         return str(answer["ETag"])
+
+
+def content_md5(body: bytes | bytearray) -> str:
+    """As HTTP's header has it. With it the server checks what arrives; with an object lock S3 insists on it."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
 def _agrees(answer: Mapping[str, Any], md5: str) -> bool:

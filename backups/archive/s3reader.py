@@ -135,7 +135,12 @@ class _Source:
         except S3RangeError:
             self._total = self._position
             return
-        self._accept(answer)
+        self._body = answer["Body"]
+        try:
+            self._accept(answer)
+        except BaseException:
+            self.close()
+            raise
 
     def _accept(self, answer: dict[str, Any]) -> None:
         start, total = _extent(answer)
@@ -146,7 +151,7 @@ class _Source:
         tag = str(answer.get("ETag", ""))
         if self._total is not None and (total, tag) != (self._total, self._tag):
             raise self._replaced()
-        self._total, self._tag, self._body = total, tag, answer["Body"]
+        self._total, self._tag = total, tag
 
     def _replaced(self) -> ArchiveError:
         return S3FailedError(

@@ -17,6 +17,9 @@ from backups.archive.s3upload import abort_upload, size_of
 from backups.archive.settings import S3Settings
 from backups.archive.stores import nothing
 
+#: Items per request of a listing; the most that S3 gives.
+PAGE = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
@@ -69,7 +72,7 @@ class _Sweeper:
         more: dict[str, str] = {}
         while True:
             try:
-                page = self._ask("list_multipart_uploads", **more)
+                page = self._ask("list_multipart_uploads", MaxUploads=PAGE, **more)
             except (S3UnsupportedError, UploadGoneError):
                 return
             for item in page.get("Uploads", []):
@@ -106,7 +109,7 @@ class _Sweeper:
     def _objects(self) -> Iterator[dict[str, Any]]:
         more: dict[str, str] = {}
         while True:
-            page = self._ask("list_objects_v2", **more)
+            page = self._ask("list_objects_v2", MaxKeys=PAGE, **more)
             yield from page.get("Contents", [])
             if not page.get("IsTruncated"):
                 return

@@ -19,7 +19,7 @@ from backups.archive.errors import (
 from backups.archive.naming import CHECKSUM_SUFFIX, checksum_line
 from backups.archive.s3client import S3Client
 from backups.archive.s3errors import is_transient
-from backups.archive.s3parts import Parts
+from backups.archive.s3parts import Parts, content_md5
 from backups.archive.s3protect import Protection
 from backups.archive.s3retry import Flight
 from backups.archive.stores import Handle, Hooks, nothing
@@ -107,12 +107,13 @@ class S3Upload:
         self._client.run(lambda: self._try_checksum(line), self._hooks.on_wait)
 
     def _try_checksum(self, line: bytes) -> None:
-        parameters = {"Key": self._key + CHECKSUM_SUFFIX, "Body": line, **self._protection.parameters}
+        key = self._key + CHECKSUM_SUFFIX
+        parameters = {"Body": line, "ContentMD5": content_md5(line), **self._protection.parameters}
         try:
-            if_absent(self._client, "put_object", **parameters)
+            if_absent(self._client, "put_object", Key=key, **parameters)
         except NameTakenError:
             # A try before this one may have put it although its answer was lost.
-            if self._client.direct.fetch(parameters["Key"], _CHECKSUM_BYTES) != line:
+            if self._client.direct.fetch(key, _CHECKSUM_BYTES) != line:
                 raise
 
     def _complete(self, parts: list[dict[str, Any]]) -> None:
