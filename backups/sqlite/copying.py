@@ -67,7 +67,7 @@ def copy_database(
     begun = time.monotonic()
     folder, base = open_parent(root, name)
     try:
-        with _new_file(target) as descriptor:
+        with new_file(target) as descriptor:
             answer = _copied(folder, base, target, on_progress=on_progress, check=check, patience=patience)
             return _finished(descriptor, name, answer, begun=begun, check=check)
     finally:
@@ -75,7 +75,7 @@ def copy_database(
 
 
 @contextmanager
-def _new_file(target: Path) -> Iterator[int]:
+def new_file(target: Path) -> Iterator[int]:
     """An empty file of ours that goes again when the work fails."""
     try:
         descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

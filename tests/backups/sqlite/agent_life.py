@@ -60,6 +60,7 @@ def writing(path: Path, mode: str, seed: int = 7) -> Iterator[subprocess.Popen[b
 
 def rows_of(path: Path, statement: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+        connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         return connection.execute(statement).fetchall()
 
 

@@ -198,8 +198,8 @@ def test_a_hundred_thousand_tables_are_bounded(ours: Path) -> None:
         connection.execute("CREATE TABLE t(a)")
         connection.execute("PRAGMA writable_schema=ON")
         connection.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) INSERT INTO sqlite_master "
-            "SELECT 'table', 't' || i, 't' || i, 2, 'CREATE TABLE t' || i || '(a)' FROM n",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) INSERT INTO "
+            "sqlite_master SELECT 'table', 't' || i, 't' || i, 2, 'CREATE TABLE t' || i || '(a)' FROM n",
         )
     begun = time.monotonic()
     found = read_statistics(ours / "a.db", most_tables=50, most_seconds=2)
