@@ -55,8 +55,9 @@ def main() -> None:
             f"{source.stat().st_size / 1e6:.0f} MB, {arguments.rounds} rounds, load {Path('/proc/loadavg').read_text().strip()}"
         )
         rounds, peers = measure(source, arguments)
+        stalled = list(rollback(source, arguments.rounds))
     defaults = (arguments.mb, arguments.rounds, arguments.give_up) == (SIZE_MB, ROUNDS, GIVE_UP)
-    report("sqlite", [*figures(rounds), *beside(rounds, peers, arguments.give_up)], write=defaults)
+    report("sqlite", [*figures(rounds), *beside(rounds, peers, arguments.give_up), *stalled], write=defaults)
 
 
 def parse() -> argparse.Namespace:
@@ -126,7 +127,7 @@ def copy(source: Path) -> Copy:
     begun = time.monotonic()
     copied = copy_database(source.parent, source.name, target)
     ended = time.monotonic()
-    whole = consistent(target) and copied.way == "online"
+    whole = consistent(target) and copied.way in {"online", "locked"}
     target.unlink()
     return Copy(seconds=ended - begun, held=copied.held, begun=begun, ended=ended, whole=whole)
 
@@ -153,6 +154,35 @@ def writing(source: Path) -> Iterator[list[tuple[float, float]]]:
         finally:
             process.stdin.close()
             latencies.extend(map(tuple, json.loads(process.stdout.readline())))
+
+
+def rollback(source: Path, rounds: int) -> Iterator[Figure]:
+    """For how long a writer of a database with a rollback journal is kept from committing; nobody writes meanwhile."""
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    ours, peer = [], []
+    for _ in range(rounds):
+        ours.append(copy(source).held)
+        peer.append(held_by_backup(source))
+    name = "rollback journal: writers are kept from committing for, s"
+    label = "backup(pages=-1) in a read transaction"
+    yield Figure(name, median(ours), label, median(peer), "none", met=True)
+
+
+def held_by_backup(source: Path) -> float:
+    target = source.with_name("peer.db")
+    with (
+        closing(sqlite3.connect(source, isolation_level=None)) as connection,
+        closing(sqlite3.connect(target)) as copied,
+    ):
+        copied.execute("PRAGMA synchronous=OFF")
+        begun = time.monotonic()
+        connection.execute("BEGIN")
+        connection.execute("SELECT 1 FROM account LIMIT 1").fetchone()
+        connection.backup(copied)
+        taken = time.monotonic() - begun
+    target.unlink()
+    return taken
 
 
 def p99(latencies: list[float]) -> float:

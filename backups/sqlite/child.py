@@ -30,6 +30,7 @@ OPERATIONS = {
     "statistics": ("statisticswork", "statistics"),
     "vacuum": ("vacuumwork", "vacuum"),
     "recover": ("recoverwork", "recover"),
+    "recover_by_program": ("recoverprogram", "recover_by_program"),
 }
 #: Bytes of address space: a hostile schema may compute a gigabyte out of nothing.
 _MOST_MEMORY = 2 * 1024**3

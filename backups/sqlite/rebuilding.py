@@ -13,6 +13,10 @@ from backups.sqlite.copyaccess import quoted
 _MOST_GROWTH, _SPARE_PAGES = 4, 1000
 _FORBIDDEN = frozenset({sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA})
 
+_ADOPTED_PRAGMAS = frozenset(
+    {"application_id", "auto_vacuum", "encoding", "foreign_keys", "page_size", "user_version", "writable_schema"},
+)
+
 
 class RawText(bytes):
     """Text that is not valid in its encoding, to be kept as it is."""
@@ -85,13 +89,39 @@ class NewDatabase:
         )
         self._connection.execute("PRAGMA writable_schema=OFF")
 
+    def adopt(self, statement: str) -> bool:
+        """Run one statement of a program that read the damaged file. Whether it could be run."""
+        self._connection.set_authorizer(_authorize_adopted)
+        try:
+            self._connection.execute(statement)
+        except (sqlite3.Error, sqlite3.Warning, UnicodeError):
+            return False
+        finally:
+            self._connection.set_authorizer(None)
+        return True
+
+    def counts(self) -> dict[str, int]:
+        """Rows by table."""
+        names = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0")
+        return {
+            str(name): int(self._connection.execute(f"SELECT COUNT(*) FROM {quoted(name)}").fetchone()[0])  # noqa: S608
+            for (name,) in names.fetchall()
+        }
+
     def finish(self) -> None:
-        self._connection.execute("COMMIT")
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
         self._connection.close()
 
 
 def _authorize(action: int, *_: object) -> int:
     return sqlite3.SQLITE_DENY if action in _FORBIDDEN else sqlite3.SQLITE_OK
+
+
+def _authorize_adopted(action: int, first: str | None, *_: object) -> int:
+    if action == sqlite3.SQLITE_PRAGMA and first in _ADOPTED_PRAGMAS:
+        return sqlite3.SQLITE_OK
+    return _authorize(action)
 
 
 def open_new(path: str) -> NewDatabase:

@@ -12,6 +12,7 @@ from backups.sqlite.copying import new_file
 from backups.sqlite.errors import RecoveryFailedError
 from backups.sqlite.isolated import Check, nothing
 from backups.sqlite.places import open_parent
+from backups.sqlite.recoverprogram import recovering_program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,7 @@ def recover_database(damaged: Path, target: Path, *, check: Check = nothing) -> 
     folder, name = open_parent(damaged.parent, damaged.name)
     try:
         with new_file(target) as descriptor:
-            request = {"folder": folder, "name": name, "target": str(target.absolute())}
-            answer = isolated.run("recover", request, folders=(folder,), check=check)
+            answer = _recovered({"folder": folder, "name": name, "target": str(target.absolute())}, check)
             _must_be_sound(target, name, check)
             os.fsync(descriptor)
     finally:
@@ -65,6 +65,19 @@ def recover_database(damaged: Path, target: Path, *, check: Check = nothing) -> 
         for each in answer["tables"]
     )
     return Recovered(tables=tuple(tables), notes=tuple(answer["notes"]))
+
+
+def _recovered(request: dict[str, object], check: Check) -> isolated.Answer:
+    """Row by row; by a program, where there is one, when there is no list of tables to go by."""
+    folders = (int(str(request["folder"])),)
+    try:
+        return isolated.run("recover", request, folders=folders, check=check)
+    except RecoveryFailedError:
+        program = recovering_program()
+        if program is None:
+            raise
+    os.truncate(str(request["target"]), 0)
+    return isolated.run("recover_by_program", {**request, "program": program}, folders=folders, check=check)
 
 
 def _must_be_sound(target: Path, name: str, check: Check) -> None:

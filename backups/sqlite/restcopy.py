@@ -23,7 +23,7 @@ from typing import Any
 from backups.sqlite.child import Line
 from backups.sqlite.errors import DatabaseBusyError, OtherWayError
 from backups.sqlite.places import FILE, open_database
-from backups.sqlite.trouble import damaged, translated
+from backups.sqlite.trouble import translated
 
 #: https://www.sqlite.org/src: where SQLite's shared locks lie, and what a journal with a super-journal ends in.
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
@@ -147,7 +147,7 @@ def _kernel_copy(source: int, output: int, size: int, offset: int) -> int:
 def _settle(target: Path, name: str) -> None:
     """Bring what a dead agent left in its journals into the copy itself, or out of it again."""
     if _has_super_journal(Path(f"{target}-journal")):
-        raise damaged(name, "it was left in the middle of a transaction over several databases")
+        raise _half_of_several(name)
     connection = sqlite3.connect(target, isolation_level=None)
     try:
         connection.execute("PRAGMA synchronous=OFF")
@@ -159,6 +159,13 @@ def _settle(target: Path, name: str) -> None:
         connection.close()
     for suffix in (*_JOURNALS, "-shm"):
         Path(f"{target}{suffix}").unlink(missing_ok=True)
+
+
+def _half_of_several(name: str) -> DatabaseBusyError:
+    return DatabaseBusyError(
+        f"{name} was left in the middle of a transaction over several databases, and which of them to roll back "
+        "only the agent can tell. Start it once, so that it puts its databases in order, then try again.",
+    )
 
 
 def _has_super_journal(journal: Path) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
+import subprocess
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +19,7 @@ from backups.sqlite.checking import check_copy
 from backups.sqlite.errors import RecoveryFailedError
 from backups.sqlite.pagemap import HIGHEST, LOWEST, PageMap, merged
 from backups.sqlite.rangereading import read_around
+from backups.sqlite.recoverprogram import recovering_program
 from backups.sqlite.recovery import Recovered, recover_database
 from tests.backups.sqlite.agent_life import rows_of
 
@@ -230,6 +233,49 @@ def test_without_its_first_page_it_says_what_can_be_done(sound: Path, ours: Path
         with pytest.raises(RecoveryFailedError, match=r"Restore the newest verified backup.*\.recover"):
             recover_database(ours / "a.db", ours / "new.db")
         assert not (ours / "new.db").exists()
+
+
+def test_debians_sqlite3_says_that_it_can_not_recover() -> None:
+    if not Path("/etc/debian_version").exists() or shutil.which("sqlite3") != "/usr/bin/sqlite3":
+        pytest.skip("another sqlite3 than Debian's, or none")
+    if "ENABLE_DBPAGE_VTAB" in subprocess.check_output(["sqlite3", ":memory:", "PRAGMA compile_options"], text=True):
+        pytest.skip("this one can")
+    assert recovering_program() is None
+
+
+def test_a_program_that_can_recover_is_used_when_the_first_page_is_gone(
+    sound: Path,
+    ours: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stand-in for a program that no package here has: it says what .recover says, and an attack."""
+    program = tmp_path / "bin" / "sqlite3"
+    program.parent.mkdir()
+    program.write_text(f"""#!/bin/sh
+case "$*" in *probe.db*) echo "INSERT INTO probe VALUES('found-by-recover');"; exit 0;; esac
+cat <<'SQL'
+BEGIN;
+PRAGMA writable_schema = on;
+PRAGMA user_version = '41';
+CREATE TABLE lost_and_found(rootpgno INTEGER, pgno INTEGER, nfield INTEGER, id INTEGER, c0, c1);
+INSERT INTO lost_and_found VALUES(2, 3, 2, 1, 'two
+lines; of text', 1.5);
+ATTACH '{tmp_path}/victim.db' AS o;
+PRAGMA journal_mode = WAL;
+INSERT INTO lost_and_found VALUES(2, 3, 2, 2, x'00', NULL);
+COMMIT;
+SQL
+""")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    (ours / "a.db").write_bytes(b"\xff" * PAGE + sound.read_bytes()[PAGE:])
+    done = recover_database(ours / "a.db", ours / "new.db")
+    assert [(each.name, each.rows, each.whole) for each in done.tables] == [("lost_and_found", 2, False)]
+    assert "2 of its statements were refused" in done.notes[0]
+    assert rows_of(ours / "new.db", "SELECT c0, c1 FROM lost_and_found LIMIT 1") == [("two\nlines; of text", 1.5)]
+    assert not (tmp_path / "victim.db").exists()
+    assert (ours / "new.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_odd_values_and_names_survive(ours: Path) -> None:
