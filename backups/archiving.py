@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +27,7 @@ from backups.places import Place
 from backups.retention.rules import Rules
 from backups.services.pruning import backups_prune
 from backups.services.recording import Origin, backup_record, backup_unchanged
+from backups.services.states import backup_damaged
 from backups.services.verification import backup_verify
 from fleet.actors import Actor
 from fleet.clients.docker_errors import DockerError
@@ -66,8 +67,12 @@ class ArchivePayload(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One archive to make. ``pack`` answers the fingerprint of what it packed, ``fingerprint`` that of what is there
-    now without reading it, where there is such a thing. Each may be called twice."""
+    """One archive to make.
+
+    ``pack`` answers the fingerprint of what it packed, ``fingerprint`` that of what is there now without reading it,
+    where there is such a thing. Each may be called twice. ``problem``: what is wrong with what was archived, from what
+    ``pack`` left as ``extra``. ``said``: the line of success.
+    """
 
     origin: Origin
     place: Place
@@ -75,8 +80,8 @@ class Task:
     pack: Callable[[TarWriter], str]
     fingerprint: Callable[[], str] | None = None
     tag: str = "Backup"
-    details: Mapping[str, Any] = field(default_factory=dict)
-    said: str = "Backup completed successfully: {name}"
+    problem: Callable[[Mapping[str, Any]], str] = lambda _: ""
+    said: str = "[{tag}] Backup completed successfully: {name}"
 
 
 def archive(task: Task, context: RunContext) -> Result:
@@ -92,7 +97,7 @@ def archive(task: Task, context: RunContext) -> Result:
             made=made,
             began_at=began,
             rules=task.payload.rules(),
-            details=dict(task.details),
+            details=made.packed.extra,
             key_id=recipient_of(task.payload.recipient).key_id,
         )
     except (ArchiveError, DockerError) as error:
@@ -124,7 +129,6 @@ def _make(task: Task, context: RunContext) -> Made:
             agent=task.origin.agent,
             source=task.origin.source,
             key_id=recipient.key_id,
-            extra=dict(task.details),
         )
         contents = Contents(pack=task.pack, about=about, encrypted=recipient.sink)
         return make_archive(store, contents, hooks=_hooks(context))
@@ -155,6 +159,10 @@ def _report(task: Task, made: Made, backup: Backup, context: RunContext) -> Resu
     for note in packed.notes:
         context.log(f"Note: {note}\n")
     context.log(f"{packed.entries} entries, {human_size(packed.read)} -> {human_size(made.size)}, {made.sha256}\n")
+    if problem := task.problem(packed.extra):
+        # It may be the best that there is, and is kept; but it must never take the place of a good one.
+        backup_damaged(backup=backup, problem=problem)
+        raise ExecutorError("source_damaged", f"{backup.name} was made, but {problem}", retryable=False)
     if task.payload.verify:
         _verify(backup, context)
     gone, warning = backups_prune(
@@ -164,7 +172,7 @@ def _report(task: Task, made: Made, backup: Backup, context: RunContext) -> Resu
         context.log(f"Pruned {name}\n")
     if warning:
         context.log(f"Warning: {warning}\n")
-    success = f"[{task.tag}] {task.said.format(name=made.name, place=_shown(task.place))}"
+    success = task.said.format(tag=task.tag, name=made.name, place=_shown(task.place))
     context.log(f"{success}\n", stream="stdout")
     return Result(
         summary=success,

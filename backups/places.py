@@ -71,7 +71,14 @@ def tier_folder(tier: TierName) -> Path:
     return Path(tiers.hot.path if tier == "hot" else tiers.warm.path).expanduser().resolve()
 
 
-def own_folders() -> list[Path]:
-    """Folders of this host that hold archives, and Watchbill's own data: left out of what is backed up."""
+def own_paths() -> list[Path]:
+    """What is left out of every backup: folders of this host that hold archives, and Watchbill's own data.
+
+    Its own database above all: closing a file of it in this process would drop the locks of this process's connections.
+    """
     watchbill = settings.WATCHBILL
-    return [Path(watchbill.backup_root).resolve(), tier_folder("hot"), tier_folder("warm")]
+    paths = [Path(watchbill.backup_root), Path(watchbill.data_dir), tier_folder("hot"), tier_folder("warm")]
+    database = settings.DATABASES["default"]
+    if str(database["ENGINE"]).endswith("sqlite3") and str(database["NAME"]).startswith("/"):
+        paths += [Path(f"{database['NAME']}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
+    return [path.resolve() for path in paths]

@@ -93,7 +93,7 @@ def _upload(store: Store, name: str, contents: Contents, hooks: Hooks) -> Made:
     try:
         stored = _Stored(upload.write)
         encrypted = contents.encrypted(stored.write) if contents.encrypted else contextlib.nullcontext(stored)
-        with encrypted as sink, TarWriter(sink.write, hooks, contents.about) as writer:
+        with encrypted as sink, TarWriter(sink.write, hooks, replace(contents.about, name=name)) as writer:
             fingerprint = contents.pack(writer)
         sha256 = stored.digest.hexdigest()
         upload.publish(sha256)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from json.encoder import encode_basestring_ascii as _quoted
@@ -44,12 +44,12 @@ def tool() -> str:
 class About:
     """``kind``: what was archived: ``workspace``, ``database``, ``archive``. ``key_id``: for whom it is encrypted."""
 
+    name: str = ""
     kind: str = "workspace"
     organisation: str = ""
     agent: str = ""
     source: str = ""
     key_id: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class ManifestWriter:

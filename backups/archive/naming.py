@@ -41,17 +41,21 @@ def kind_of(name: str) -> str:
 
 def stamp_of(name: str) -> datetime | None:
     """When the archive was begun, by its name; None for what is no moment."""
-    match = _PATTERN.fullmatch(name)
     try:
-        return datetime.strptime(match["stamp"], "%Y%m%d_%H%M%S").replace(tzinfo=UTC) if match else None
+        return datetime.strptime(stamp_text(name), "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
+def stamp_text(name: str) -> str:
+    """``20260225_083812``; empty for what is no archive's name."""
+    match = _PATTERN.fullmatch(name)
+    return match["stamp"] if match else ""
+
+
 def newest_first(name: str) -> tuple[str, str]:
     """A key to sort names by, to be reversed: by age, whatever their kind."""
-    match = _PATTERN.fullmatch(name)
-    return (match["stamp"] if match else "", name)
+    return stamp_text(name), name
 
 
 def require_archive_name(name: str) -> str:

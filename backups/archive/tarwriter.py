@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from backups.archive.digests import digest_of
 from backups.archive.gzipwriter import PIECE, GzipWriter
@@ -21,13 +21,14 @@ _NOTES = 100
 
 @dataclass
 class Packed:
-    """What went into an archive: its entries, and what is not as it was found on disk."""
+    """What went into an archive: its entries, what is not as it was found on disk, and what its kind has to tell."""
 
     entries: int = 0
     read: int = 0
     skipped: int = 0
     changed: int = 0
     notes: list[str] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
 
     def note(self, text: str, *, skipped: bool = False) -> None:
         self.skipped += skipped
@@ -40,9 +41,9 @@ class TarWriter:
     """``size`` is final after the ``with`` block; ``sink`` is called in another thread."""
 
     def __init__(self, sink: Callable[[bytes], None], hooks: Hooks, about: About | None = None) -> None:
-        self._hooks = hooks
+        self._hooks, self.about = hooks, about or About()
         self._gzip = GzipWriter(sink)
-        self._manifest = ManifestWriter(about or About())
+        self._manifest = ManifestWriter(self.about)
         self._waiting: list[bytes] = []
         self._waiting_size = 0
         self.packed = Packed()
@@ -84,7 +85,7 @@ class TarWriter:
         self._gzip.next_member()
         packed, manifest = self.packed, self._manifest
         counts = {"entries": packed.entries, "bytes": packed.read, "skipped": packed.skipped, "changed": packed.changed}
-        manifest.end(**counts, notes=packed.notes)
+        manifest.end(**counts, notes=packed.notes, extra=packed.extra)
         self._write(encode(Head(name=NAME, kind="file", mode=0o600, size=manifest.size)))
         content = manifest.content()
         while chunk := content.read(CHUNK):

@@ -19,7 +19,7 @@ from backups.archive.repack import pack_tar
 from backups.archive.tarwriter import TarWriter
 from backups.archiving import ArchivePayload, Task
 from backups.encryption import recipient_of
-from backups.places import Place, own_folders, place_for
+from backups.places import Place, own_paths, place_for
 from backups.services.recording import Origin
 from fleet.clients.docker import DockerClient
 from schedules.executors.base import AgentView, Executor, ExecutorError, Result, RunContext
@@ -114,11 +114,11 @@ def _refuse_itself(source: Path, place: Place) -> None:
 
 
 def _left_out(payload: WorkspaceBackupPayload, source: Path, root: Path | None) -> frozenset[str]:
-    """What the payload names, and the folders of this host that hold archives."""
+    """What the payload names, and what no backup holds."""
     chosen = {path.strip("/") for path in payload.leave_out}
     if root is not None:
         here = source.resolve()
-        chosen |= {str(folder.relative_to(here)) for folder in own_folders() if folder.is_relative_to(here)}
+        chosen |= {str(path.relative_to(here)) for path in own_paths() if path.is_relative_to(here)}
     return frozenset(chosen - {"", "."})
 
 
