@@ -6,6 +6,7 @@ environment variables win over it. So ``manage.py`` in a second terminal finds t
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 import secrets
@@ -56,6 +57,7 @@ class WatchbillSettings:
     backup_tiers: Tiers
     backup_recipient: str
     backup_identity: str = field(repr=False)
+    outgoing_allow: tuple[str, ...]
     retry_delays: tuple[int, ...]
     retry_jitter: float
     recovery_grace_seconds: int
@@ -128,6 +130,7 @@ def watchbill() -> WatchbillSettings:
         backup_tiers=_tiers(),
         backup_recipient=env.str("BACKUP_RECIPIENT", default="").strip(),
         backup_identity=env.str("BACKUP_IDENTITY", default="").strip(),
+        outgoing_allow=_networks("OUTGOING_ALLOW"),
         retry_delays=_delays(),
         retry_jitter=_number("RETRY_JITTER", 0.1, least=0, most=1),
         recovery_grace_seconds=_whole("RECOVERY_GRACE_SECONDS", 60, least=0, most=DAY),
@@ -168,6 +171,17 @@ def _whole(name: str, default: int, *, least: int, most: int) -> int:
             f"{name} is {text!r}: give a whole number from {least} to {most}, such as {default}."
         )
     return int(text)
+
+
+def _networks(name: str) -> tuple[str, ...]:
+    """Networks with commas between them."""
+    found = tuple(part.strip() for part in env.str(name, default="").split(",") if part.strip())
+    for network in found:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name} holds {network!r}: give networks such as 169.254.10.0/24.") from None
+    return found
 
 
 def _delays() -> tuple[int, ...]:

@@ -96,6 +96,11 @@ class Restoration:
         self._open: contextlib.ExitStack = contextlib.ExitStack()
         self._home = self._staged = -1
 
+    @property
+    def staged(self) -> Path:
+        """What ``stage`` has written."""
+        return self._home_path / self._staging / _NEW
+
     # -- the steps
 
     def stage(self) -> tuple[Found, bool]:

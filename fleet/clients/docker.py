@@ -57,6 +57,15 @@ class ExecHandle:
         return asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ContainerState:
+    """``health`` is the container's own check: ``starting``, ``healthy``, ``unhealthy``, empty where it has none."""
+
+    running: bool
+    paused: bool
+    health: str
+
+
 class DockerClient:
     """Thread-safe. Connects at the first call, so that making one never fails."""
 
@@ -259,6 +268,28 @@ class DockerClient:
         except errors.ContainerMissingError:
             return False
         return True
+
+    def state(self, container: str) -> ContainerState:
+        """What the engine says of it now."""
+        with failures(container, self._url):
+            found = self._api().inspect_container(self._resolve(container))["State"]
+        health = (found.get("Health") or {}).get("Status", "")
+        return ContainerState(
+            running=found["Running"], paused=found["Paused"], health="" if health == "none" else health
+        )
+
+    def stop(self, container: str, *, seconds: int = 10) -> bool:
+        """Stop it: politely, then after ``seconds`` not. False when it was stopped already."""
+        with failures(container, self._url):
+            container_id = self._resolve(container)
+            was_running = bool(self._api().inspect_container(container_id)["State"]["Running"])
+            self._api().stop(container_id, timeout=seconds)
+        return was_running
+
+    def start(self, container: str) -> None:
+        """Start it; one that runs already will do."""
+        with failures(container, self._url):
+            self._api().start(self._resolve(container))
 
     def get_archive(self, container: str, path: str, *, known: Sequence[str] = ()) -> Iterator[bytes]:
         """A tar stream of a path in a container, stopped ones too; the path's last part is its top."""

@@ -154,12 +154,10 @@ def test_what_a_passphrase_locks_is_not_ours() -> None:
         decrypted(pyrage.passphrase.encrypt(b"content", "word"))
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "age1", "age1xyz", RECIPIENT[:-1], RECIPIENT + "q", "ssh-ed25519 AAAA", "hunter2"],
-    ids=["nothing", "a beginning", "a bad sum", "one letter less", "one letter more", "ssh", "a word"],
-)
+@pytest.mark.parametrize("text", ["", "age1", "age1xyz", "cut", "longer", "ssh-ed25519 AAAA", "hunter2"])
 def test_what_is_no_recipient(text: str) -> None:
+    # Names, not values: each process of the tests makes keys of its own.
+    text = {"cut": RECIPIENT[:-1], "longer": RECIPIENT + "q"}.get(text, text)
     for use in (key_id, lambda each: EncryptingSink(print, [each])):
         with pytest.raises(RecipientInvalidError, match="is not a recipient of age") as caught:
             use(text)

@@ -38,7 +38,7 @@ PREFIX = "workspace/lead"
 LOG = logging.getLogger(__name__)
 
 
-@pytest.fixture(params=["rclone", "moto"])
+@pytest.fixture
 def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S3Settings:
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 256)
     # As many tries as ever, but not the minute that they may take.
@@ -107,7 +107,9 @@ def names() -> Iterator[str]:
     )
 
 
-@pytest.mark.parametrize("rate", [0.01, 0.03, 0.05])
+@pytest.mark.parametrize(
+    ("settings", "rate"), [("rclone", 0.01), ("rclone", 0.03), ("rclone", 0.05), ("moto", 0.05)], indirect=["settings"]
+)
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_what_is_shown_is_whole_and_what_failed_leaves_nothing(settings: S3Settings, rate: float, seed: int) -> None:
     dice = Dice(rate=rate, seed=seed)

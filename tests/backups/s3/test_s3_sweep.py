@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from datetime import timedelta
 
@@ -14,6 +15,8 @@ from tests.s3_servers import client_of, keys_of, uploads_left
 
 NAMES = [f"workspace_2026022{day}_083812.tar.gz" for day in range(1, 8)]
 NOW = timedelta(0)
+#: Making one takes longer than most of these tests.
+client = functools.cache(client_of)
 
 
 @pytest.fixture(params=["rclone", "moto"])
@@ -23,13 +26,13 @@ def server(request: pytest.FixtureRequest) -> S3Settings:
 
 
 def begin(server: S3Settings, key: str) -> str:
-    upload: str = client_of(server).create_multipart_upload(Bucket=server.bucket, Key=key)["UploadId"]
+    upload: str = client(server).create_multipart_upload(Bucket=server.bucket, Key=key)["UploadId"]
     return upload
 
 
 def put(server: S3Settings, *keys: str) -> None:
     for key in keys:
-        client_of(server).put_object(Bucket=server.bucket, Key=key, Body=b"x")
+        client(server).put_object(Bucket=server.bucket, Key=key, Body=b"x")
 
 
 def test_strays_go_and_what_lives_or_is_not_ours_stays(server: S3Settings) -> None:

@@ -1,0 +1,324 @@
+"""What every restore does: verify beside, stop the agent, exchange, start it, look, and go back if it is not well."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from django.conf import settings
+from pydantic import Field
+
+from backups.archive.errors import ArchiveDamagedError, ArchiveError, PlaceRefusedError
+from backups.archive.extract import Parts, Wanted
+from backups.archive.naming import stamp_text
+from backups.archive.reading import Found
+from backups.archive.recovery import recover
+from backups.archive.restore import Order, Restoration
+from backups.archive.rules import Limits, trusting
+from backups.archive.stores import Hooks
+from backups.archive.terminal import human_size
+from backups.checks import content_problems
+from backups.encryption import decrypted_for
+from backups.health import HealthError, wait_until_healthy
+from backups.models import Backup, Restore
+from backups.places import Place
+from backups.services.restores import restore_record
+from backups.services.states import backup_damaged
+from backups.services.verification import top_of
+from fleet.actors import Actor
+from fleet.clients.docker import DockerClient
+from fleet.clients.docker_errors import DockerError
+from schedules.engine.clock import database_now
+from schedules.executors.base import AgentView, ExecutorError, Payload, Result, RunContext, Stopped
+
+#: Seconds between two progress lines.
+_EVERY = 2.0
+_OWNER = r"^[0-9]{1,10}:[0-9]{1,10}$"
+_MODE = r"^0?[0-7]{3}$"
+
+
+class RestorePayload(Payload):
+    """``backup``: a number, a name, or ``latest``, the newest good one. ``paths``: only these. ``to``: another folder.
+
+    ``chown``: ``1000:1000`` for all that is restored. ``stop_container``: stop the agent's container before the
+    exchange and start it afterwards. ``health``: whether the agent has to be well afterwards, else the former tree
+    comes back.
+    """
+
+    backup: int | str = "latest"
+    paths: tuple[str, ...] = ()
+    to: str | None = Field(default=None, min_length=1)
+    chown: str | None = Field(default=None, pattern=_OWNER)
+    folder_mode: str | None = Field(default=None, pattern=_MODE)
+    file_mode: str | None = Field(default=None, pattern=_MODE)
+    stop_container: bool = True
+    stop_seconds: int = Field(default=10, ge=0, le=600)
+    health: Literal["check", "skip"] = "check"
+    health_seconds: int = Field(default=60, ge=1, le=1800)
+    allow_damaged: bool = False
+
+    def owner(self) -> tuple[int, int] | None:
+        if self.chown is None:
+            return None
+        user, _, group = self.chown.partition(":")
+        return int(user), int(group)
+
+    def modes(self) -> tuple[int, int] | None:
+        """Of folders and files; seed 002's 0700 and 0600 stand in for one that is not given."""
+        if self.folder_mode is None and self.file_mode is None:
+            return None
+        return int(self.folder_mode or "700", 8), int(self.file_mode or "600", 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One restore, with everything looked up."""
+
+    backup: Backup
+    agent: AgentView
+    target: Path
+    payload: RestorePayload
+    renamed: Callable[[Parts], Parts] = field(default=lambda path: path)
+
+    @property
+    def is_in_place(self) -> bool:
+        return self.payload.to is None
+
+
+def backup_chosen(payload: RestorePayload, *, kind: str, organisation_id: int, agent: str) -> Backup:
+    """The agent's backup that the payload names. Raises :class:`ExecutorError`."""
+    rows = Backup.objects.there().filter(organisation_id=organisation_id, agent_slug=agent, kind=kind)
+    if payload.backup == "latest":
+        found = rows.good().order_by("-still_at", "-began_at").first()
+        if found is None:
+            raise ExecutorError(
+                "backup_missing",
+                f"There is no verified {kind} backup of '{agent}': `manage.py backup ls --agent {agent}` shows what "
+                "there is.",
+                retryable=False,
+            )
+        return found
+    named = {"pk": payload.backup} if isinstance(payload.backup, int) else {"name": payload.backup}
+    found = rows.filter(**named).first()
+    if found is None:
+        raise ExecutorError(
+            "backup_missing", f"There is no {kind} backup {payload.backup!r} of '{agent}'.", retryable=False
+        )
+    if found.state == Backup.State.DAMAGED and not payload.allow_damaged:
+        raise ExecutorError(
+            "backup_damaged",
+            f"{found.name} is damaged: {found.problem} Take another one, or say allow_damaged: true to try it.",
+            retryable=False,
+        )
+    return found
+
+
+def target_in(payload: RestorePayload, source: str, agent: AgentView) -> Path:
+    """Where to: the place that was archived, or ``to``; in the agent's folders, or below ``restores`` of our own data.
+
+    Raises ``PlaceRefusedError``.
+    """
+    target = Path(payload.to or source)
+    roots = [Path(folder) for folder in (agent.workspace_folder, agent.state_folder) if folder]
+    roots.append(Path(settings.WATCHBILL.data_dir) / "restores")
+    if not target.is_absolute() or not any(target.resolve().is_relative_to(root.resolve()) for root in roots):
+        raise PlaceRefusedError(
+            f"{target} is not inside of the folders of the agent '{agent.slug}', nor below {roots[-1]}: choose a folder "
+            "there. `manage.py backup restore --file` restores anywhere.",
+        )
+    return target
+
+
+def restore(work: Work, context: RunContext) -> Result:
+    """Raises :class:`ExecutorError`; then the former tree stands, and what was stopped runs again."""
+    began, started = database_now(), time.monotonic()
+    values: dict[str, Any] = {
+        "organisation_id": context.organisation_id,
+        "agent_id": work.agent.id,
+        "agent_slug": work.agent.slug,
+        "backup": work.backup,
+        "archive": work.backup.name,
+        "job_run_id": context.job_run_id,
+        "target": str(work.target),
+        "began_at": began,
+        "actor": Actor.system("worker"),
+    }
+    try:
+        found, kept = _carry_out(work, context)
+    except (ArchiveError, DockerError, HealthError) as error:
+        restore_record(state=Restore.State.FAILED, problem=str(error), seconds=time.monotonic() - started, **values)
+        context.log(f"Restore failed: {error}\nThe former tree stands.\n")
+        raise ExecutorError(error.code, str(error), retryable=False) from error
+    row = restore_record(
+        state=Restore.State.DONE,
+        kept=str(kept or ""),
+        entries=found.entries,
+        tree_bytes=found.size,
+        seconds=time.monotonic() - started,
+        **values,
+    )
+    return _report(work, row, context)
+
+
+def _report(work: Work, row: Restore, context: RunContext) -> Result:
+    told = f"[Restore] Restored {work.backup.name} to {work.target} in {row.seconds:.1f} s"
+    context.log(f"{told}: {row.entries} entries, {human_size(row.tree_bytes)}\n", stream="stdout")
+    if row.kept:
+        context.log(
+            f"What was there before is kept in {row.kept}. When all is well: manage.py backup confirm {row.pk}; to go "
+            f"back: manage.py backup undo {row.pk}\n",
+            stream="stdout",
+        )
+    return Result(
+        summary=told,
+        details={
+            "restore": row.pk,
+            "backup": work.backup.pk,
+            "name": work.backup.name,
+            "target": row.target,
+            "kept": row.kept,
+            "entries": row.entries,
+            "bytes": row.tree_bytes,
+            "seconds": round(row.seconds, 2),
+        },
+    )
+
+
+def order_of(work: Work) -> Order:
+    """What of the archive goes where."""
+    backup, payload = work.backup, work.payload
+    wanted = Wanted(
+        paths=tuple(tuple(part for part in path.split("/") if part not in {"", "."}) for path in payload.paths),
+        whole=top_of(backup.kind) != "",
+        renamed=work.renamed,
+        owner=payload.owner(),
+        modes=payload.modes(),
+    )
+    return Order(
+        target=work.target,
+        top=top_of(backup.kind),
+        force=True,
+        wanted=wanted,
+        limits=Limits() if backup.is_adopted else trusting(),
+        size=backup.tree_bytes or 0,
+        sha256=backup.sha256,
+        decrypted=decrypted_for(backup.name, backup.key_id),
+    )
+
+
+def _carry_out(work: Work, context: RunContext) -> tuple[Found, Path | None]:
+    backup = work.backup
+    context.record_handle(_handle(work))
+    with (
+        contextlib.closing(Place.of(backup).store(context.check)) as store,
+        Restoration(store, backup.name, order_of(work), _hooks(context)) as restoration,
+    ):
+        context.log(f"Restoring {backup.name} from {store.place} to {work.target}\n")
+        found, _ = restoration.stage()
+        if problems := content_problems(backup.kind, restoration.staged, on_wait=context.check):
+            backup_damaged(backup=backup, problem=problems[0])
+            raise _bad_content(backup, problems)
+        context.log(f"Verified beside: {found.entries} entries, {human_size(found.size)}\n")
+        kept = _exchange(restoration, work, context)
+        restoration.finish()
+    return found, kept
+
+
+def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Path | None:
+    """With the agent's container stopped, if there is one; and back again, if the agent is not well afterwards."""
+    with _stopped(work, context) as start:
+        context.check()
+        if not context.is_current():
+            raise Stopped("another attempt has taken over this run")
+        kept = restoration.place()
+        try:
+            start()
+            if work.payload.health == "check" and work.is_in_place:
+                wait_until_healthy(work.agent, seconds=work.payload.health_seconds, check=context.check)
+        except BaseException as error:
+            context.log(f"The agent is not well with what was restored ({error}): the former tree comes back.\n")
+            with _stopped(work, context):
+                restoration.undo()
+            raise
+    return kept
+
+
+@contextlib.contextmanager
+def _stopped(work: Work, context: RunContext) -> Any:
+    """Stops the container, if it is there, runs, and is to be; starts it again at the end, or when told."""
+    name = work.agent.container_name
+    if not (name and work.payload.stop_container and work.is_in_place):
+        yield lambda: None
+        return
+    with contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client:
+        context.record_handle(_handle(work, container=name))
+        was_running = client.stop(name, seconds=work.payload.stop_seconds)
+        if was_running:
+            context.log(f"Stopped the container {name}\n")
+        is_started = False
+
+        def start() -> None:
+            nonlocal is_started
+            if was_running and not is_started:
+                client.start(name)
+                is_started = True
+                context.log(f"Started the container {name}\n")
+
+        try:
+            yield start
+        finally:
+            start()
+
+
+def _handle(work: Work, container: str = "") -> Mapping[str, Any]:
+    return {"restore": str(work.target), "container": container}
+
+
+def reap(handle: Mapping[str, Any], context: RunContext) -> None:
+    """Finish or undo what a former attempt left, and start the container that it had stopped."""
+    try:
+        for said in recover(Path(handle["restore"])):
+            context.log(f"{said}\n")
+        if handle["container"]:
+            with contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client:
+                client.start(handle["container"])
+    except (ArchiveError, DockerError) as error:
+        raise ExecutorError(error.code, f"A restore that was cut off is not settled yet: {error}") from error
+
+
+def _hooks(context: RunContext) -> Hooks:
+    next_line = time.monotonic() + _EVERY
+
+    def chunk(read: int, _: int) -> None:
+        nonlocal next_line
+        context.check()
+        if time.monotonic() >= next_line:
+            next_line = time.monotonic() + _EVERY
+            context.log(f"{human_size(read)} unpacked\n")
+
+    return Hooks(on_chunk=chunk, on_wait=context.check)
+
+
+def _bad_content(backup: Backup, problems: Sequence[str]) -> ArchiveError:
+    return ArchiveDamagedError(
+        f"{backup.name} was read whole, but {problems[0]} Nothing was restored: take another one."
+    )
+
+
+def unstamped(name: str) -> Callable[[Parts], Parts]:
+    """The paths of a database archive without the stamp that seed 002 gives its files: ``agentx-….db`` is ``agentx.db``.
+
+    Archives of the seed's own script hold the whole path of their folder; what counts is the file.
+    """
+    stamp = f"-{stamp_text(name)}."
+
+    def renamed(path: Parts) -> Parts:
+        if path and stamp in path[-1]:
+            return (*path[:-1], path[-1].replace(stamp, "."))
+        return path
+
+    return renamed

@@ -1,0 +1,73 @@
+"""The single door to agents' URLs. A URL comes from a tenant, so where it leads is looked at before it is asked."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: Beside link-local addresses, where clouds keep the credentials of their machines.
+_METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+_MOST_BODY = 64 * 1024
+
+
+class UrlRefusedError(Exception):
+    """The URL leads where no agent is."""
+
+
+class UrlFailedError(Exception):
+    """Nobody answered, or not in HTTP."""
+
+
+def get_status(url: str, *, seconds: float = 5.0, allowed: Sequence[str] = ()) -> int:
+    """The status of a GET; redirects are not followed. ``allowed``: networks that are asked although they are special.
+
+    Raises :class:`UrlRefusedError` and :class:`UrlFailedError`.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UrlRefusedError(f"{url!r} is no URL such as http://127.0.0.1:5200/health.")
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        address = _address(parts.hostname, port, allowed)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return _ask(parts.scheme, parts.hostname, str(address), port, path, seconds)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise UrlFailedError(f"{_shown(url)} does not answer: {error}") from error
+
+
+def _address(host: str, port: int, allowed: Sequence[str]) -> Address:
+    """The first address of the host, looked at; it is the one that is asked, so that a second look can't differ."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    address = ipaddress.ip_address(found[0][4][0])
+    plain = getattr(address, "ipv4_mapped", None) or address
+    if any(plain in ipaddress.ip_network(network) for network in allowed):
+        return address
+    if plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain in _METADATA:
+        raise UrlRefusedError(
+            f"{host} leads to {plain}, which is link-local or a cloud's metadata service: no agent is there. If one "
+            "is, allow its network in OUTGOING_ALLOW.",
+        )
+    return address
+
+
+def _ask(scheme: str, host: str, address: str, port: int, path: str, seconds: float) -> int:
+    plain = socket.create_connection((address, port), timeout=seconds)
+    with plain if scheme == "http" else ssl.create_default_context().wrap_socket(plain, server_hostname=host) as sock:
+        connection = http.client.HTTPConnection(host, port, timeout=seconds)
+        connection.sock = sock
+        connection.request("GET", path, headers={"User-Agent": "watchbill", "Connection": "close"})
+        with connection.getresponse() as answer:
+            answer.read(_MOST_BODY)
+            return answer.status
+
+
+def _shown(url: str) -> str:
+    """Without a user and a password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
