@@ -127,8 +127,8 @@ def target_in(payload: RestorePayload, source: str, agent: AgentView) -> Path:
     roots.append(Path(settings.WATCHBILL.data_dir) / "restores")
     if not target.is_absolute() or not any(target.resolve().is_relative_to(root.resolve()) for root in roots):
         raise PlaceRefusedError(
-            f"{target} is not inside of the folders of the agent '{agent.slug}', nor below {roots[-1]}: choose a folder "
-            "there. `manage.py backup restore --file` restores anywhere.",
+            f"{target} is not inside of the folders of the agent '{agent.slug}', nor below {roots[-1]}: choose a "
+            "folder there. `manage.py backup restore --file` restores anywhere.",
         )
     return target
 
@@ -309,16 +309,16 @@ def _bad_content(backup: Backup, problems: Sequence[str]) -> ArchiveError:
     )
 
 
-def unstamped(name: str) -> Callable[[Parts], Parts]:
-    """The paths of a database archive without the stamp that seed 002 gives its files: ``agentx-….db`` is ``agentx.db``.
+def unstamped(backup: Backup) -> Callable[[Parts], Parts]:
+    """The paths of a database archive as they were: without the stamp that seed 002 gives them (``agentx-….db``).
 
-    Archives of the seed's own script hold the whole path of their folder; what counts is the file.
+    Archives of the seed's own script hold the whole path of the folder that they were made in; what counts is the file.
     """
-    stamp = f"-{stamp_text(name)}."
+    stamp = f"-{stamp_text(backup.name)}."
 
     def renamed(path: Parts) -> Parts:
-        if path and stamp in path[-1]:
-            return (*path[:-1], path[-1].replace(stamp, "."))
-        return path
+        if not path or stamp not in path[-1]:
+            return path if backup.has_manifest else ()
+        return (*(path[:-1] if backup.has_manifest else ()), path[-1].replace(stamp, "."))
 
     return renamed

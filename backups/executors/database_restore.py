@@ -31,7 +31,7 @@ class DatabaseRestore(Executor[RestorePayload]):
             target = restoring.target_in(payload, backup.source, agent)
         except ArchiveError as error:
             raise ExecutorError(error.code, str(error), retryable=False) from error
-        renamed = restoring.unstamped(backup.name)
+        renamed = restoring.unstamped(backup)
         work = Work(backup=backup, agent=agent, target=target, payload=payload, renamed=renamed)
         return restoring.restore(work, context)
 

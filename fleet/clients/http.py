@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -36,7 +37,11 @@ def get_status(url: str, *, seconds: float = 5.0, allowed: Sequence[str] = ()) -
         port = parts.port or (443 if parts.scheme == "https" else 80)
         address = _address(parts.hostname, port, allowed)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return _ask(parts.scheme, parts.hostname, str(address), port, path, seconds)
+        with _connected(parts.scheme, parts.hostname, (str(address), port), seconds) as connection:
+            connection.request("GET", path, headers={"User-Agent": "watchbill", "Connection": "close"})
+            with connection.getresponse() as answer:
+                answer.read(_MOST_BODY)
+                return answer.status
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UrlFailedError(f"{_shown(url)} does not answer: {error}") from error
 
@@ -56,15 +61,18 @@ def _address(host: str, port: int, allowed: Sequence[str]) -> Address:
     return address
 
 
-def _ask(scheme: str, host: str, address: str, port: int, path: str, seconds: float) -> int:
-    plain = socket.create_connection((address, port), timeout=seconds)
-    with plain if scheme == "http" else ssl.create_default_context().wrap_socket(plain, server_hostname=host) as sock:
-        connection = http.client.HTTPConnection(host, port, timeout=seconds)
-        connection.sock = sock
-        connection.request("GET", path, headers={"User-Agent": "watchbill", "Connection": "close"})
-        with connection.getresponse() as answer:
-            answer.read(_MOST_BODY)
-            return answer.status
+@contextlib.contextmanager
+def _connected(
+    scheme: str, host: str, address: tuple[str, int], seconds: float
+) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection(host, address[1], timeout=seconds)
+    connection.sock = socket.create_connection(address, timeout=seconds)
+    try:
+        if scheme == "https":
+            connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
+        yield connection
+    finally:
+        connection.close()
 
 
 def _shown(url: str) -> str:
