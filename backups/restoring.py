@@ -31,7 +31,7 @@ from backups.services.states import backup_damaged
 from backups.services.verification import top_of
 from fleet.actors import Actor
 from fleet.clients.docker import DockerClient
-from fleet.clients.docker_errors import DockerError
+from fleet.clients.docker_errors import ContainerMissingError, DockerError
 from schedules.engine.clock import database_now
 from schedules.executors.base import AgentView, ExecutorError, Payload, Result, RunContext, Stopped
 
@@ -152,7 +152,7 @@ def restore(work: Work, context: RunContext) -> Result:
     except (ArchiveError, DockerError, HealthError) as error:
         restore_record(state=Restore.State.FAILED, problem=str(error), seconds=time.monotonic() - started, **values)
         context.log(f"Restore failed: {error}\nThe former tree stands.\n")
-        raise ExecutorError(error.code, str(error), retryable=False) from error
+        raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
     row = restore_record(
         state=Restore.State.DONE,
         kept=str(kept or ""),
@@ -256,9 +256,7 @@ def _stopped(work: Work, context: RunContext) -> Any:
         return
     with contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client:
         context.record_handle(_handle(work, container=name))
-        was_running = client.stop(name, seconds=work.payload.stop_seconds)
-        if was_running:
-            context.log(f"Stopped the container {name}\n")
+        was_running = _stop(client, name, work, context)
         is_started = False
 
         def start() -> None:
@@ -274,6 +272,18 @@ def _stopped(work: Work, context: RunContext) -> Any:
             start()
 
 
+def _stop(client: DockerClient, name: str, work: Work, context: RunContext) -> bool:
+    """Whether it ran until now. One that was removed keeps nobody from restoring its files."""
+    try:
+        was_running = client.stop(name, seconds=work.payload.stop_seconds)
+    except ContainerMissingError:
+        context.log(f"There is no container {name} to stop: restoring its files all the same.\n")
+        return False
+    if was_running:
+        context.log(f"Stopped the container {name}\n")
+    return was_running
+
+
 def _handle(work: Work, container: str = "") -> Mapping[str, Any]:
     return {"restore": str(work.target), "container": container}
 
@@ -284,7 +294,10 @@ def reap(handle: Mapping[str, Any], context: RunContext) -> None:
         for said in recover(Path(handle["restore"])):
             context.log(f"{said}\n")
         if handle["container"]:
-            with contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client:
+            with (
+                contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client,
+                contextlib.suppress(ContainerMissingError),
+            ):
                 client.start(handle["container"])
     except (ArchiveError, DockerError) as error:
         raise ExecutorError(error.code, f"A restore that was cut off is not settled yet: {error}") from error

@@ -44,6 +44,8 @@ class Wanted:
     owner: tuple[int, int] | None = None
     modes: tuple[int, int] | None = None
     found: set[Parts] = field(default_factory=set)
+    #: Files that are written only since a chosen path is a hard link to them.
+    sources: set[Parts] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """A path below another chosen one adds nothing."""
@@ -60,18 +62,26 @@ class Wanted:
             if path[: len(chosen)] == chosen:
                 self.found.add(chosen)
                 return True
-        return is_folder and any(chosen[: len(path)] == path for chosen in self.paths)
+        ways = (*self.paths, *self.sources)
+        return path in self.sources or (is_folder and any(chosen[: len(path)] == path for chosen in ways))
+
+
+class LinkSourcesMissing(Exception):
+    """A chosen path is a hard link to a file that is not chosen: ``Wanted.sources`` knows it now, so read once more."""
 
 
 def extract(reading: Reading, root: int, wanted: Wanted | None = None) -> None:
-    """Write what is wanted below the open, empty folder ``root``."""
+    """Write what is wanted below the open, empty folder ``root``. Raises :class:`LinkSourcesMissing`."""
     wanted = wanted or Wanted()
+    known = set(wanted.sources)
     writer = _Writer(root, wanted)
     try:
         for head, entry in reading:
             path = wanted.renamed(entry.path)
             if wanted.has(path, is_folder=entry.kind == "folder"):
                 writer.write(head, replace(entry, path=path, target=wanted.renamed(entry.target)), reading)
+        if wanted.sources - known:
+            raise LinkSourcesMissing
         writer.finish()
     except FileExistsError as error:
         raise ArchiveUnsafeError(f"{error.filename!r} is there twice for this file system.") from error
@@ -127,10 +137,8 @@ class _Writer:
         try:
             into = self._folder(entry.path[:-1])
             os.link(entry.target[-1], entry.path[-1], src_dir_fd=source, dst_dir_fd=into, follow_symlinks=False)
-        except FileNotFoundError as error:
-            raise ArchiveUnsafeError(
-                f"{'/'.join(entry.path)!r} is the same file as {'/'.join(entry.target)!r}: choose both.",
-            ) from error
+        except FileNotFoundError:
+            self._wanted.sources.add(entry.target)
         finally:
             os.close(source)
 

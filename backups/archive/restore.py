@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,7 +24,7 @@ from backups.archive.errors import (
     TargetNotEmptyError,
     store_error,
 )
-from backups.archive.extract import Wanted, extract
+from backups.archive.extract import LinkSourcesMissing, Wanted, extract
 from backups.archive.journal import KEPT, STAGING, Journal, Step
 from backups.archive.naming import TOP
 from backups.archive.reading import Found, Reading
@@ -90,7 +91,7 @@ class Restoration:
         # A mounted volume cannot be exchanged as a whole: there the staging lies inside and its entries move.
         self._inside = self.target.is_mount()
         self._home_path = self.target if self._inside else self.target.parent
-        self._kept_suffix = f"{KEPT}{datetime.now(UTC):%Y%m%d_%H%M%S}"
+        self._kept_suffix = ""
         self._staging = f"{STAGING}{secrets.token_hex(8)}"
         self._journal = Journal(target=str(self.target), staging=self._staging, archive=name)
         self._open: contextlib.ExitStack = contextlib.ExitStack()
@@ -109,8 +110,8 @@ class Restoration:
             self._require_room()
             self._make_staging()
             self._require_space()
+            found, verified = self._extract_all()
             with _opened(_NEW, self._staged) as root:
-                found, verified = self._extract(root)
                 # The exchange must not become durable before the files: a power cut would leave empty ones.
                 ctypes.CDLL(None).syncfs(root)
         return found, verified
@@ -170,6 +171,16 @@ class Restoration:
         recover(self.target, but=self._staging)
         os.mkdir(_NEW, 0o700, dir_fd=self._staged)
 
+    def _extract_all(self) -> tuple[Found, bool]:
+        try:
+            with _opened(_NEW, self._staged) as root:
+                return self._extract(root)
+        except LinkSourcesMissing:
+            shutil.rmtree(_NEW, dir_fd=self._staged)
+            os.mkdir(_NEW, 0o700, dir_fd=self._staged)
+            with _opened(_NEW, self._staged) as root:
+                return self._extract(root)
+
     def _extract(self, root: int) -> tuple[Found, bool]:
         order = self._order
         expected = order.sha256 or self._store.checksum(self._name)
@@ -200,12 +211,20 @@ class Restoration:
     # -- the plan of moves
 
     def _plan(self) -> None:
+        self._kept_suffix = self._free_suffix()
         if self._order.wanted.paths or not self._order.wanted.whole:
             self._plan_chosen()
         elif self._inside:
             self._plan_entries()
         else:
             self._plan_tree()
+
+    def _free_suffix(self) -> str:
+        """Of the name that the former tree gets, which a restore in the same second may have taken."""
+        stamp = f"{KEPT}{datetime.now(UTC):%Y%m%d_%H%M%S}"
+        name = "" if self._inside else self.target.name
+        taken = set(os.listdir(self._home))  # noqa: PTH208 - of a descriptor
+        return next(suffix for number in count(1) if f"{name}{(suffix := _numbered(stamp, number))}" not in taken)
 
     def _former(self) -> list[str]:
         """What the target holds."""
@@ -282,6 +301,10 @@ class Restoration:
             if self._staged >= 0:
                 self.undo()
                 shutil.rmtree(self._staging, ignore_errors=True, dir_fd=self._home)
+
+
+def _numbered(stamp: str, number: int) -> str:
+    return stamp if number == 1 else f"{stamp}_{number}"
 
 
 def _inode(path: str, home: int) -> int:

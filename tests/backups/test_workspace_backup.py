@@ -10,7 +10,7 @@ import socket
 import tarfile
 import time
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,7 +30,7 @@ from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupP
 from backups.models import Backup
 from backups.retention.tiers import Hot, Tiers, Warm
 from backups.status import Storage
-from fleet.models import Agent, AuditEntry, Organisation
+from fleet.models import AuditEntry
 from monitoring.models import Alert
 from schedules.executors.base import ExecutorError, Result, Stopped
 from tests.docker_engine import Engine, ToyContainer
@@ -38,27 +38,6 @@ from tests.run_context import FakeContext, agent_view
 from tests.s3_servers import keys_of, uploads_left
 
 SUCCESS = re.compile(r"\[(S3|Backup)\] Backup completed successfully: workspace_\d{8}_\d{6}\.tar\.gz\n")
-
-
-@pytest.fixture
-def watch(tmp_path: Path, settings: Any) -> SimpleNamespace:
-    """The settings, to be changed."""
-    real = {field.name: getattr(settings.WATCHBILL, field.name) for field in fields(settings.WATCHBILL)}
-    watch = SimpleNamespace(**real | {"docker_host": "", "s3": S3Settings(), "backup_root": tmp_path / "backups"})
-    settings.WATCHBILL = watch
-    return watch
-
-
-@pytest.fixture
-def context(workspace: Path, transactional_db: None) -> FakeContext:
-    state = workspace.parent / "state"
-    state.mkdir()
-    organisation = Organisation.objects.create(slug="acme", name="Acme")
-    folders = {"workspace_folder": str(workspace), "state_folder": str(state)}
-    agent = Agent.objects.create(organisation=organisation, slug="lead", **folders)
-    context = FakeContext(agent_view(id=agent.pk, **folders))
-    context.organisation_id = organisation.pk
-    return context
 
 
 def run(context: FakeContext, **payload: object) -> Result:
