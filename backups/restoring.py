@@ -215,7 +215,7 @@ def _carry_out(work: Work, context: RunContext) -> tuple[Found, Path | None]:
     context.record_handle(_handle(work))
     with (
         contextlib.closing(Place.of(backup).store(context.check)) as store,
-        Restoration(store, backup.name, order_of(work), _hooks(context)) as restoration,
+        Restoration(store, backup.name, order_of(work), hooks_of(context)) as restoration,
     ):
         context.log(f"Restoring {backup.name} from {store.place} to {work.target}\n")
         found, _ = restoration.stage()
@@ -303,7 +303,7 @@ def reap(handle: Mapping[str, Any], context: RunContext) -> None:
         raise ExecutorError(error.code, f"A restore that was cut off is not settled yet: {error}") from error
 
 
-def _hooks(context: RunContext) -> Hooks:
+def hooks_of(context: RunContext) -> Hooks:
     next_line = time.monotonic() + _EVERY
 
     def chunk(read: int, _: int) -> None:

@@ -157,6 +157,26 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(days=1),
         "kwargs": {"days": 90, "most": 10_000, "minutes": 10},
     },
+    "Read old archives again": {
+        "task": "housekeeping.recheck_backups",
+        "schedule": timedelta(days=1),
+        "kwargs": {"days": 7, "megabytes": 4096, "minutes": 30},
+    },
+    "Move archives between the tiers": {
+        "task": "housekeeping.tidy_tiers",
+        "schedule": timedelta(hours=1),
+        "kwargs": {"minutes": 30},
+    },
+    "Remove archives that no rule keeps": {
+        "task": "housekeeping.expire_backups",
+        "schedule": timedelta(days=1),
+        "kwargs": {"minutes": 10},
+    },
+    "Abort uploads that nobody works on": {
+        "task": "housekeeping.sweep_uploads",
+        "schedule": timedelta(days=1),
+        "kwargs": {"hours": 24},
+    },
 }
 
 REST_FRAMEWORK = {

@@ -70,14 +70,15 @@ class DockerClient:
     """Thread-safe. Connects at the first call, so that making one never fails."""
 
     def __init__(self, *, base_url: str = "", timeout: float = _TIMEOUT) -> None:
-        self._url = base_url or DEFAULT_URL
+        self.url = base_url or DEFAULT_URL
         self._timeout = timeout
         self._connected: Any = None
 
-    def _api(self) -> Any:
+    def api(self) -> Any:
+        """The SDK's own client, for the other modules of this folder."""
         if self._connected is None:
-            knock(self._url)
-            self._connected = docker.APIClient(base_url=self._url, timeout=self._timeout)
+            knock(self.url)
+            self._connected = docker.APIClient(base_url=self.url, timeout=self._timeout)
         return self._connected
 
     def close(self) -> None:
@@ -103,9 +104,9 @@ class DockerClient:
         command's processes are killed and the exit code is what that left.
         """
         token = new_token()
-        with failures(container, self._url, tuple(known)):
+        with failures(container, self.url, tuple(known)):
             container_id = self._resolve(container, known)
-            created = self._api().exec_create(
+            created = self.api().exec_create(
                 container_id,
                 list(argv),
                 environment={**env, TOKEN_VARIABLE: token},
@@ -116,7 +117,7 @@ class DockerClient:
             container=container, container_id=container_id, exec_id=created["Id"], token=token, user=user
         )
         on_started(handle)
-        with failures(container, self._url, tuple(known)):
+        with failures(container, self.url, tuple(known)):
             head = self._stream(handle, on_output, stop)
             code = self._exit_code(handle)
         _require_started(argv, code, head)
@@ -129,7 +130,7 @@ class DockerClient:
         container. What follows goes by the id, so that it reaches the container that was looked at.
         """
         if _NAME.fullmatch(container):
-            found = self._api().inspect_container(container)
+            found = self.api().inspect_container(container)
             if found["Name"] == f"/{container}":
                 return str(found["Id"])
         raise errors.ContainerMissingError(container, known)
@@ -160,7 +161,7 @@ class DockerClient:
 
     def _start(self, exec_id: str, timeout: float) -> Any:
         """As ``exec_start`` of the SDK, but with the response, whose buffer ``frames`` needs."""
-        api = self._api()
+        api = self.api()
         url = api._url("/exec/{0}/start", exec_id)  # noqa: SLF001
         asked = {"headers": {"Connection": "Upgrade", "Upgrade": "tcp"}, "stream": True, "timeout": timeout}
         response = api._post_json(url, data={"Tty": False, "Detach": False}, **asked)  # noqa: SLF001
@@ -180,7 +181,7 @@ class DockerClient:
 
     def _ended(self, exec_id: str, until: float) -> Any:
         """The engine notes the code a moment after the output ended."""
-        while (state := self._api().exec_inspect(exec_id))["Running"] and time.monotonic() < until:
+        while (state := self.api().exec_inspect(exec_id))["Running"] and time.monotonic() < until:
             time.sleep(_NAP)
         return state
 
@@ -228,9 +229,9 @@ class DockerClient:
 
     def _run(self, handle: ExecHandle, argv: list[str], user: str, until: float) -> tuple[int | None, bytes]:
         """A little script beside an exec. Raises :class:`StillRunningError` past the time or length it may take."""
-        with failures(handle.container, self._url):
+        with failures(handle.container, self.url):
             container = handle.container_id or self._resolve(handle.container)
-            exec_id = self._api().exec_create(container, argv, user=user)["Id"]
+            exec_id = self.api().exec_create(container, argv, user=user)["Id"]
             response = self._start(exec_id, _HARD_LIMIT)
             try:
                 output = self._answer(response, handle, until)
@@ -257,13 +258,13 @@ class DockerClient:
 
     def is_running(self, handle: ExecHandle) -> bool:
         """What the engine says of the exec's first process."""
-        with failures(handle.container, self._url), contextlib.suppress(docker.errors.NotFound):
-            return bool(self._api().exec_inspect(handle.exec_id)["Running"])
+        with failures(handle.container, self.url), contextlib.suppress(docker.errors.NotFound):
+            return bool(self.api().exec_inspect(handle.exec_id)["Running"])
         return False
 
     def container_exists(self, container: str) -> bool:
         try:
-            with failures(container, self._url):
+            with failures(container, self.url):
                 self._resolve(container)
         except errors.ContainerMissingError:
             return False
@@ -271,8 +272,8 @@ class DockerClient:
 
     def state(self, container: str) -> ContainerState:
         """What the engine says of it now."""
-        with failures(container, self._url):
-            found = self._api().inspect_container(self._resolve(container))["State"]
+        with failures(container, self.url):
+            found = self.api().inspect_container(self._resolve(container))["State"]
         health = (found.get("Health") or {}).get("Status", "")
         return ContainerState(
             running=found["Running"], paused=found["Paused"], health="" if health == "none" else health
@@ -280,22 +281,22 @@ class DockerClient:
 
     def stop(self, container: str, *, seconds: int = 10) -> bool:
         """Stop it: politely, then after ``seconds`` not. False when it was stopped already."""
-        with failures(container, self._url):
+        with failures(container, self.url):
             container_id = self._resolve(container)
-            was_running = bool(self._api().inspect_container(container_id)["State"]["Running"])
-            self._api().stop(container_id, timeout=seconds)
+            was_running = bool(self.api().inspect_container(container_id)["State"]["Running"])
+            self.api().stop(container_id, timeout=seconds)
         return was_running
 
     def start(self, container: str) -> None:
         """Start it; one that runs already will do."""
-        with failures(container, self._url):
-            self._api().start(self._resolve(container))
+        with failures(container, self.url):
+            self.api().start(self._resolve(container))
 
     def get_archive(self, container: str, path: str, *, known: Sequence[str] = ()) -> Iterator[bytes]:
         """A tar stream of a path in a container, stopped ones too; the path's last part is its top."""
-        with failures(container, self._url, tuple(known)):
+        with failures(container, self.url, tuple(known)):
             try:
-                stream, _ = self._api().get_archive(self._resolve(container, known), path)
+                stream, _ = self.api().get_archive(self._resolve(container, known), path)
             except docker.errors.NotFound as error:
                 if "No such container" in str(error.explanation):
                     raise
@@ -305,7 +306,7 @@ class DockerClient:
         return self._translated(stream, container)
 
     def _translated(self, stream: Iterator[bytes], container: str) -> Iterator[bytes]:
-        with failures(container, self._url):
+        with failures(container, self.url):
             yield from stream
 
 
