@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, transaction
 
 from fleet.actors import Actor
 from fleet.audit import audit_record
 from fleet.errors import Conflict, NotFound
-from fleet.models import Organisation
+from fleet.models import Agent, Organisation
 from schedules.engine import admission, lifecycle, slots
 from schedules.engine.clock import database_now
 from schedules.engine.newruns import new_run
 from schedules.models import Run, Schedule
+from schedules.services.checks import check_payload
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,18 @@ def run_retry(*, run: Run, actor: Actor) -> Requested:
     Raises :class:`Conflict` while the run is not over.
     """
     return _dispatch(_request_retry(run=run, actor=actor))
+
+
+def run_once(
+    *, organisation: Organisation, executor: str, payload: dict[str, Any], agent: Agent | None, actor: Actor
+) -> Requested:
+    """Run an executor once, without a schedule: what a person or a program asks for now.
+
+    Raises :class:`InvalidInput` as saving a schedule with this payload would.
+    """
+    return _dispatch(
+        _request_once(organisation=organisation, executor=executor, payload=payload, agent=agent, actor=actor)
+    )
 
 
 @transaction.atomic(durable=True)
@@ -124,6 +138,20 @@ def _request_retry(*, run: Run, actor: Actor) -> Run:
     )
     again.next_attempt_at = again.created_at
     return _insert(again, "run.retry", f"retry of {run.job_run_id} by {actor.label}", actor)
+
+
+@transaction.atomic(durable=True)
+def _request_once(
+    *, organisation: Organisation, executor: str, payload: dict[str, Any], agent: Agent | None, actor: Actor
+) -> Run:
+    _require_open(organisation)
+    # Never saved: it brings the defaults of schedules, and is judged as one.
+    asked = Schedule(organisation=organisation, agent=agent, executor=executor, payload=payload)
+    check_payload(asked)
+    run = new_run(asked, database_now())
+    run.schedule = None
+    run.job_run_id, run.trigger = f"o{organisation.pk}-{secrets.token_hex(8)}", Run.Trigger.MANUAL
+    return _insert(run, "run.once", f"{executor} asked for by {actor.label}", actor)
 
 
 def _require_open(organisation: Organisation) -> None:
