@@ -161,3 +161,14 @@ class Restore(models.Model):
 
     def __str__(self) -> str:
         return f"{self.archive} to {self.target}"
+
+
+class Target(models.Model):
+    """What an agent's people expect: how old its newest good backup may be, and how long a restore may take."""
+
+    agent = models.OneToOneField(Agent, on_delete=models.CASCADE, related_name="backup_target")
+    rpo_seconds = models.PositiveIntegerField()
+    rto_seconds = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.agent}: RPO {self.rpo_seconds} s, RTO {self.rto_seconds} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from backups.services.verification import top_of
 from fleet.actors import Actor
 from fleet.clients.docker import DockerClient
 from fleet.clients.docker_errors import ContainerMissingError, DockerError
+from fleet.errors import InvalidInput
 from schedules.engine.clock import database_now
 from schedules.executors.base import AgentView, ExecutorError, Payload, Result, RunContext, Stopped
 
@@ -61,17 +63,25 @@ class RestorePayload(Payload):
     health_seconds: int = Field(default=60, ge=1, le=1800)
     allow_damaged: bool = False
 
-    def owner(self) -> tuple[int, int] | None:
-        if self.chown is None:
-            return None
-        user, _, group = self.chown.partition(":")
-        return int(user), int(group)
 
-    def modes(self) -> tuple[int, int] | None:
-        """Of folders and files; seed 002's 0700 and 0600 stand in for one that is not given."""
-        if self.folder_mode is None and self.file_mode is None:
-            return None
-        return int(self.folder_mode or "700", 8), int(self.file_mode or "600", 8)
+def owner_of(text: str | None) -> tuple[int, int] | None:
+    """``1000:1000`` as numbers. Raises :class:`InvalidInput`."""
+    if text is None:
+        return None
+    if not re.match(_OWNER, text):
+        raise InvalidInput(f"{text!r} is no owner: give two numbers, such as 1000:1000.", field="chown")
+    user, _, group = text.partition(":")
+    return int(user), int(group)
+
+
+def modes_of(folder: str | None, file: str | None) -> tuple[int, int] | None:
+    """Of folders and files; seed 002's 0700 and 0600 stand in where one is missing. Raises :class:`InvalidInput`."""
+    if folder is None and file is None:
+        return None
+    for field_, text in (("folder_mode", folder), ("file_mode", file)):
+        if text is not None and not re.match(_MODE, text):
+            raise InvalidInput(f"{text!r} is no mode: give three octal digits, such as 0700.", field=field_)
+    return int(folder or "700", 8), int(file or "600", 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,8 +205,8 @@ def order_of(work: Work) -> Order:
         paths=tuple(tuple(part for part in path.split("/") if part not in {"", "."}) for path in payload.paths),
         whole=top_of(backup.kind) != "",
         renamed=work.renamed,
-        owner=payload.owner(),
-        modes=payload.modes(),
+        owner=owner_of(payload.chown),
+        modes=modes_of(payload.folder_mode, payload.file_mode),
     )
     return Order(
         target=work.target,

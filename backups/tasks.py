@@ -7,6 +7,7 @@ from typing import Any
 from celery import shared_task
 
 from backups.services import upkeep
+from backups.services.adoption import adopted_again
 from schedules.services.housekeeping import Budget, checked
 
 
@@ -15,6 +16,12 @@ def recheck_backups(*, days: int = 7, megabytes: int = 4096, minutes: int = 30) 
     """Read archives again that were not looked at for ``days``, at most so many megabytes and minutes of them."""
     checked(days=days, megabytes=megabytes, minutes=minutes)
     return upkeep.backups_recheck(days=days, megabytes=megabytes, budget=Budget(minutes=minutes))
+
+
+@shared_task(name="housekeeping.adopt_archives", ignore_result=False)
+def adopt_archives() -> dict[str, Any]:
+    """Record archives that were made without us, in the places where some were adopted before."""
+    return {"adopted": adopted_again()}
 
 
 @shared_task(name="housekeeping.tidy_tiers", ignore_result=False)

@@ -162,6 +162,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(days=1),
         "kwargs": {"days": 7, "megabytes": 4096, "minutes": 30},
     },
+    "Record archives that others made": {
+        "task": "housekeeping.adopt_archives",
+        "schedule": timedelta(hours=1),
+        "kwargs": {},
+    },
     "Move archives between the tiers": {
         "task": "housekeeping.tidy_tiers",
         "schedule": timedelta(hours=1),

@@ -107,6 +107,12 @@ class Reading:
             manifest=self._compared(self._manifest) if self._manifest is not None else None,
         )
 
+    def take_lines(self) -> IO[bytes]:
+        """What was found, as a manifest's lines of entries; the caller closes it."""
+        lines, self._lines = self._lines, spool()
+        lines.seek(0)
+        return lines
+
     def _piece(self) -> bytes:
         piece = self._gzip.piece()
         self._plain += len(piece)

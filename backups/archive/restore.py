@@ -30,7 +30,7 @@ from backups.archive.naming import TOP
 from backups.archive.reading import Found, Reading
 from backups.archive.recovery import recover
 from backups.archive.rules import Limits
-from backups.archive.stores import Hooks, Readable, Store
+from backups.archive.stores import Hooks, Readable, Source
 
 _NEW = "new"
 #: What SQLite keeps beside a database: with another database in its place, they would damage it.
@@ -68,7 +68,7 @@ class Restored:
     kept: Path | None
 
 
-def restore(store: Store, name: str, order: Order, hooks: Hooks | None = None) -> Restored:
+def restore(store: Source, name: str, order: Order, hooks: Hooks | None = None) -> Restored:
     """Make the target the archive's tree, or put the chosen paths into it."""
     hooks = hooks or Hooks()
     with Restoration(store, name, order, hooks) as work:
@@ -85,7 +85,7 @@ class Restoration:
     Leaving the ``with`` block before ``finish`` undoes everything.
     """
 
-    def __init__(self, store: Store, name: str, order: Order, hooks: Hooks) -> None:
+    def __init__(self, store: Source, name: str, order: Order, hooks: Hooks) -> None:
         self._store, self._name, self._order, self._hooks = store, name, order, hooks
         self.target = order.target.resolve()
         # A mounted volume cannot be exchanged as a whole: there the staging lies inside and its entries move.

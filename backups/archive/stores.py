@@ -61,13 +61,25 @@ class Upload(Protocol):
         ...
 
 
-class Store(Protocol):
-    """A place for the archives of one agent."""
+class Source(Protocol):
+    """Where archives are read from."""
 
     @property
     def place(self) -> str:
         """Where it is, in words for people."""
         ...
+
+    def reader(self, name: str, *, offset: int = 0) -> Readable:
+        """An archive's bytes from ``offset`` on; none at its end and behind. Raises ``ArchiveMissingError``."""
+        ...
+
+    def checksum(self, name: str) -> str | None:
+        """The SHA-256 that was stored beside an archive; None when there is none."""
+        ...
+
+
+class Store(Source, Protocol):
+    """A place for the archives of one agent."""
 
     def archives(self) -> list[Stored]:
         """The archives, newest first."""
@@ -77,14 +89,6 @@ class Store(Protocol):
 
     def begin(self, name: str, hooks: Hooks) -> Upload:
         """Start an archive, or raise ``NameTakenError``."""
-        ...
-
-    def reader(self, name: str, *, offset: int = 0) -> Readable:
-        """An archive's bytes from ``offset`` on; none behind its end. Raises ``ArchiveMissingError``."""
-        ...
-
-    def checksum(self, name: str) -> str | None:
-        """The SHA-256 that was stored beside an archive; None when there is none."""
         ...
 
     def delete(self, name: str) -> None:

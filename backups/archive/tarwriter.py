@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from backups.archive.digests import digest_of
 from backups.archive.gzipwriter import PIECE, GzipWriter
@@ -63,6 +63,10 @@ class TarWriter:
         self._write(padding(head.stored))
         self._manifest.entry(entry_line(head, digest.hexdigest()))
         self.packed.entries += 1
+
+    def manifest_lines(self) -> IO[bytes]:
+        """What the manifest holds so far; to be read at once."""
+        return self._manifest.content()
 
     def _alive(self) -> None:
         self._hooks.on_chunk(self.packed.read, self._gzip.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from backups.archive.errors import ArchiveDamagedError, ArchiveMissingError, Arc
 from backups.archive.naming import TOP
 from backups.archive.reading import Found, Reading
 from backups.archive.rules import Limits, trusting
-from backups.archive.stores import Hooks, Store
+from backups.archive.stores import Hooks, Readable, Source
 from backups.encryption import decrypted_for
 from backups.models import Backup
 from backups.places import Place
@@ -40,7 +41,7 @@ def backup_verify(*, backup: Backup, hooks: Hooks | None = None) -> Checked:
             kind=backup.kind,
             sha256=backup.sha256,
             is_ours=not backup.is_adopted,
-            key_id=backup.key_id,
+            decrypted=decrypted_for(backup.name, backup.key_id, hooks.on_wait),
             hooks=hooks,
         )
     if checked.found is None:
@@ -51,13 +52,13 @@ def backup_verify(*, backup: Backup, hooks: Hooks | None = None) -> Checked:
 
 
 def archive_check(
-    store: Store,
+    store: Source,
     name: str,
     *,
     kind: str,
     sha256: str = "",
     is_ours: bool = False,
-    key_id: str = "",
+    decrypted: Callable[[Readable], Readable] | None = None,
     hooks: Hooks | None = None,
 ) -> Checked:
     """Read an archive from its first byte to its last: its hash, gzip's own, each entry, its manifest.
@@ -73,7 +74,7 @@ def archive_check(
                 top=top_of(kind),
                 limits=trusting() if is_ours else Limits(),
                 hooks=hooks,
-                decrypted=decrypted_for(name, key_id),
+                decrypted=decrypted,
             ) as reading,
         ):
             for _ in reading:

@@ -202,7 +202,7 @@ def test_what_a_crash_left_is_removed(watch: SimpleNamespace, context: FakeConte
 def test_each_entry_of_the_housekeeping_names_a_task_and_what_it_takes(transactional_db: None) -> None:
     app.loader.import_default_modules()
     entries = [entry for entry in app.conf.beat_schedule.values() if "prune" not in entry["task"]]
-    assert len(entries) == 4
+    assert len(entries) == 5
     for entry in entries:
         assert isinstance(app.tasks[entry["task"]](**entry["kwargs"]), dict)
     with pytest.raises(InvalidInput, match="megabytes must be"):
