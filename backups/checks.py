@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from backups.archive.stores import nothing
@@ -18,10 +23,29 @@ def content_problems(kind: str, folder: Path, *, on_wait: Callable[[], None] = n
 
 
 def databases_problems(folder: Path, *, on_wait: Callable[[], None] = nothing) -> list[str]:
-    """SQLite's own check of every database below the folder, which nobody else has open."""
+    """SQLite's own check of every database below the folder, which nobody else has open.
+
+    The folder that holds ``folder`` is ours: a name of each database is made there.
+    """
     problems: list[str] = []
     for database in find_databases(folder, check=on_wait).databases:
         if database.size:
-            checked = check_copy(folder / database.path, check=on_wait)
+            with _apart(folder / database.path, folder.parent) as path:
+                checked = check_copy(path, check=on_wait)
             problems += [f"{database.path} is damaged: {problem}" for problem in checked.problems[:3]]
     return problems
+
+
+@contextlib.contextmanager
+def _apart(database: Path, home: Path) -> Iterator[Path]:
+    """The database under another name, in a folder of its owner's: it is read as him, and the tree may bar his way."""
+    status = database.lstat()
+    with tempfile.TemporaryDirectory(prefix="check-", dir=home) as folder:
+        path = Path(folder) / database.name
+        if status.st_mode & stat.S_IRUSR:
+            os.link(database, path, follow_symlinks=False)
+            if os.geteuid() == 0:
+                os.chown(folder, status.st_uid, status.st_gid)
+        else:
+            shutil.copyfile(database, path, follow_symlinks=False)
+        yield path
