@@ -170,6 +170,6 @@ def way_out(path: Path, last_good: Backup | None) -> str:
         return f"Nothing was changed. No verified backup has it: stop the agent, and recover what is left: {recover}."
     return (
         f"Nothing was changed. Stop the agent and restore {last_good.name}, the newest verified backup that has it "
-        f"(its state of {last_good.began_at:%Y-%m-%d %H:%M} UTC; docs/backups.md has the steps). What was written after it "
-        f"may be recovered from the damaged file: {recover}."
+        f"(its state of {last_good.began_at:%Y-%m-%d %H:%M} UTC; docs/backups.md has the steps). What was written "
+        f"after it may be recovered from the damaged file: {recover}."
     )

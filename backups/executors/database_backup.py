@@ -229,5 +229,13 @@ def _fingerprint(root: int, found: Found) -> str:
     for database in found.databases:
         for name in (database.path, f"{database.path}-wal", f"{database.path}-journal"):
             with contextlib.suppress(FileNotFoundError):
-                fingerprint.add(name, os.stat(name, dir_fd=root, follow_symlinks=False))
+                status = os.stat(name, dir_fd=root, follow_symlinks=False)
+                fingerprint.add(name, status if name == database.path else _without_our_trace(status))
     return fingerprint.value
+
+
+def _without_our_trace(status: os.stat_result) -> os.stat_result:
+    """SQLite as root gives each journal that it opens, to read as well, to the database's owner, who has it already:
+    that changes its ctime, so that a copy would make the next one seem needed. Writing changes its mtime, too."""
+    times = {"st_mtime_ns": status.st_mtime_ns, "st_ctime_ns": status.st_mtime_ns}
+    return os.stat_result(tuple(status)[:10], times)
