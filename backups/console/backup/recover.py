@@ -42,6 +42,7 @@ class Recover(Subcommand):
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         damaged, target = Path(options["file"]).resolve(), Path(os.path.abspath(options["to"]))  # noqa: PTH100 - no link
         try:
+            _refuse_other(damaged)
             _refuse_taken(target)
             recovered, unseen = _recover(damaged, target)
         except ArchiveError as error:
@@ -57,6 +58,13 @@ class Recover(Subcommand):
             _show(recovered, notes, screen)
         _say_what_next(damaged, target, screen, is_whole=is_whole)
         return Exit.DONE if is_whole else Exit.FAILURE
+
+
+def _refuse_other(damaged: Path) -> None:
+    if damaged.exists() and not damaged.is_file():
+        raise PlaceRefusedError(
+            f"{damaged} is not a file, so it is no database. Name the damaged file itself (--file)."
+        )
 
 
 def _refuse_taken(target: Path) -> None:
