@@ -20,6 +20,7 @@ from schedules.executors.base import AgentView, Payload
 
 #: Good archives that are asked which databases there were.
 _REMEMBERED = 10
+_MEANT = "(if that is meant, name those that are left: databases)"
 
 
 class SourceDamagedError(ArchiveError):
@@ -138,9 +139,9 @@ def no_databases_any_more(
         if not pages or sizes.get(path) or (data.chosen and path not in data.chosen):
             continue
         if path in sizes:
-            problems[path] = "it has no bytes any more"
+            problems[path] = f"it has no bytes any more {_MEANT}"
         elif _exists(root, path):
-            problems[path] = "it is no SQLite database any more: its first page is damaged, or it was replaced"
+            problems[path] = f"it is no SQLite database any more, its first page is damaged or it was replaced {_MEANT}"
     return problems
 
 

@@ -216,10 +216,9 @@ def _problem(extra: Mapping[str, Any]) -> str:
     damaged += [f"{path}: {problem}" for path, problem in extra["lost"].items()]
     if not damaged:
         return ""
-    meant = " If that is meant, name those that are left (databases)." if extra["lost"] else ""
     return (
-        f"the database itself is damaged ({'; '.join(damaged)}).{meant} Restore it from the last good backup, or see "
-        "what can be recovered: `manage.py backup report` names the backup, docs/backups.md the way."
+        f"the database itself is damaged ({'; '.join(damaged)}). Restore it from the last good backup, or see what "
+        "can be recovered: `manage.py backup report` names the backup, docs/backups.md the way."
     )
 
 

@@ -279,6 +279,7 @@ def test_a_file_that_was_a_database_counts_as_damaged(
         error = failing(context, keep=1)
         assert (error.code, error.retryable) == ("source_damaged", False)
         assert "agentx.db: it " in str(error)
+        assert "if that is meant, name those that are left: databases" in str(error)
     assert good.exists()
     assert Backup.objects.good().count() == 1
     if not alone:

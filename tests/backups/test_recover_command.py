@@ -137,8 +137,10 @@ def test_nothing_is_overwritten(taken: str, agent: Path, tmp_path: Path, manage:
 def test_failures_leave_no_file_and_say_what_to_do(agent: Path, tmp_path: Path, manage: Manage) -> None:
     hopeless = agent / "hopeless.db"
     hopeless.write_bytes(os.urandom(20_000))
+    (agent / "empty.db").touch()
     target = tmp_path / "new.db"
     cases = (
+        (agent / "empty.db", target, "has no bytes, so nothing is left of it"),
         (hopeless, target, "Restore the newest verified backup"),
         (agent / "nowhere.db", target, "is not there"),
         (agent, target, "is not a file"),
