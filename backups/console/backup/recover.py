@@ -13,7 +13,7 @@ from typing import Any
 
 from backups.archive.errors import ArchiveError, DiskFullError, PlaceRefusedError, StoreFailedError
 from backups.sqlite.copying import copy_database
-from backups.sqlite.errors import DatabaseMissingError
+from backups.sqlite.errors import DatabaseMissingError, RecoveryFailedError
 from backups.sqlite.recovery import Recovered, RecoveredTable, recover_database
 from fleet.console import Exit, Screen, Subcommand
 
@@ -64,6 +64,10 @@ def _refuse_other(damaged: Path) -> None:
     if damaged.exists() and not damaged.is_file():
         raise PlaceRefusedError(
             f"{damaged} is not a file, so it is no database. Name the damaged file itself (--file)."
+        )
+    if damaged.exists() and not damaged.stat().st_size:
+        raise RecoveryFailedError(
+            f"{damaged} has no bytes, so nothing is left of it. Restore the newest verified backup."
         )
 
 
