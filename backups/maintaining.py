@@ -164,8 +164,8 @@ def _bytes_of(table: TableStatistics) -> int:
 
 def way_out(path: Path, last_good: Backup | None) -> str:
     """What to do about a damaged database."""
-    recovered = path.with_name(f"{path.stem}-recovered{path.suffix}")
-    recover = f"`manage.py backup recover --file {shlex.quote(str(path))} --to {shlex.quote(str(recovered))}`"
+    recovered = f"{path}.recovered"  # not named as a database: a backup would take it for one of the agent's
+    recover = f"`manage.py backup recover --file {shlex.quote(str(path))} --to {shlex.quote(recovered)}`"
     if last_good is None:
         return f"Nothing was changed. No verified backup has it: stop the agent, and recover what is left: {recover}."
     return (

@@ -212,7 +212,7 @@ def test_a_damaged_one_fails_the_run_when_all_were_looked_at(
     error = failing(context)
     assert (error.code, error.retryable) == ("source_damaged", False)
     assert f"restore {good}, the newest verified backup that has it" in str(error)
-    assert f"manage.py backup recover --file {data}/a.db --to {data}/a-recovered.db" in str(error)
+    assert f"manage.py backup recover --file {data}/a.db --to {data}/a.db.recovered" in str(error)
     assert (data / "a.db").read_bytes() == before
     text = context.text()
     assert "a.db: DAMAGED, left as it is: " in text
