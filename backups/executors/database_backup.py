@@ -5,21 +5,29 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field
-
 from backups import archiving
-from backups.archive.errors import ArchiveError, PlaceRefusedError, SourceMissingError
+from backups.archive.errors import ArchiveError
 from backups.archive.fingerprint import Fingerprint
-from backups.archive.folder import open_folder
 from backups.archive.heads import Head
 from backups.archive.naming import stamp_text
 from backups.archive.tarwriter import CHUNK, TarWriter
 from backups.archiving import ArchivePayload, Task
+from backups.databases import (
+    DatabasesPayload,
+    DataFolder,
+    SourceDamagedError,
+    data_folder,
+    databases_of,
+    good_backups,
+    no_databases,
+    no_databases_any_more,
+    pages_known,
+)
 from backups.encryption import recipient_of
 from backups.places import Place, place_for
 from backups.retention.rules import Rules
@@ -27,7 +35,9 @@ from backups.scratch import scratch_folder
 from backups.services.recording import Origin
 from backups.sqlite.checking import check_copy
 from backups.sqlite.copying import copy_database
-from backups.sqlite.finding import Database, Found, find_databases
+from backups.sqlite.errors import DatabaseMissingError
+from backups.sqlite.finding import Database, Found
+from schedules.engine.storable import storable_json
 from schedules.executors.base import AgentView, Executor, ExecutorError, Result, RunContext
 
 #: Seed 002 keeps thirty days.
@@ -35,14 +45,8 @@ _DAYS = 30
 _MOST_PROBLEMS = 20
 
 
-class DatabaseBackupPayload(ArchivePayload):
-    """``source``: the folder with the databases; the agent's state folder, or its ``data`` folder where it has one.
-
-    ``databases``: paths below it; all that it holds, unless given.
-    """
-
-    source: str | None = Field(default=None, min_length=1)
-    databases: tuple[str, ...] = ()
+class DatabaseBackupPayload(DatabasesPayload, ArchivePayload):
+    """Which databases (``DatabasesPayload``), and what becomes of their archive (``ArchivePayload``)."""
 
     def default_rules(self) -> Rules:
         return Rules() if self.to == "hot" else Rules(days=_DAYS)
@@ -50,9 +54,7 @@ class DatabaseBackupPayload(ArchivePayload):
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    agent: AgentView
-    folder: Path
-    root: Path
+    data: DataFolder
     place: Place
 
 
@@ -86,37 +88,29 @@ class DatabaseBackup(Executor[DatabaseBackupPayload]):
 
 
 def _plan(payload: DatabaseBackupPayload, agent: AgentView | None, *, organisation: str) -> _Plan:
-    if agent is None:
-        raise ValueError("A backup needs to know whose databases: name an agent with --agent.")
+    data = data_folder(payload, agent)
     recipient_of(payload.recipient)
-    roots = [Path(root) for root in (agent.state_folder, agent.workspace_folder) if root]
-    if not roots:
-        raise ValueError(f"The agent '{agent.slug}' has no state folder. Set one: manage.py agent edit --state FOLDER.")
-    folder = roots[0] / (payload.source or ("data" if (roots[0] / "data").is_dir() else ""))
-    root = next((root for root in roots if folder.resolve().is_relative_to(root.resolve())), None)
-    if root is None:
-        raise PlaceRefusedError(
-            f"{folder} is not inside of the folders of the agent '{agent.slug}': choose a folder in one of them.",
-        )
-    place = place_for(payload.to, kind="database", organisation=organisation, agent=agent.slug)
-    return _Plan(agent=agent, folder=folder, root=root, place=place)
+    place = place_for(payload.to, kind="database", organisation=organisation, agent=data.agent.slug)
+    return _Plan(data=data, place=place)
 
 
 def _task(plan: _Plan, payload: DatabaseBackupPayload, context: RunContext) -> Task:
+    data = plan.data
+
     def pack(writer: TarWriter) -> str:
-        return _pack(plan, payload, writer, context)
+        return _pack(data, writer, context)
 
     def fingerprint() -> str:
-        with _opened(plan) as root:
-            return _fingerprint(root, _found(root, plan, payload, context))
+        with data.opened() as root:
+            return _fingerprint(root, databases_of(data, root, check=context.check))
 
     return Task(
         origin=Origin(
             organisation_id=context.organisation_id,
-            agent_id=plan.agent.id,
-            agent=plan.agent.slug,
+            agent_id=data.agent.id,
+            agent=data.agent.slug,
             kind="database",
-            source=str(plan.folder),
+            source=str(data.folder),
             schedule=context.schedule,
             job_run_id=context.job_run_id,
         ),
@@ -129,45 +123,57 @@ def _task(plan: _Plan, payload: DatabaseBackupPayload, context: RunContext) -> T
     )
 
 
-@contextlib.contextmanager
-def _opened(plan: _Plan) -> Iterator[int]:
-    root = open_folder(plan.folder, beneath=plan.root)
-    try:
-        yield root
-    finally:
-        os.close(root)
-
-
-def _found(root: int, plan: _Plan, payload: DatabaseBackupPayload, context: RunContext) -> Found:
-    found = find_databases(root, chosen=payload.databases, check=context.check)
-    if not found.databases:
-        raise SourceMissingError(
-            f"There is no SQLite database in {plan.folder}. Name the folder that has them (source), or the databases "
-            "themselves.",
-        )
-    return found
-
-
-def _pack(plan: _Plan, payload: DatabaseBackupPayload, writer: TarWriter, context: RunContext) -> str:
+def _pack(data: DataFolder, writer: TarWriter, context: RunContext) -> str:
     """Copy, check and archive one database after the other, so that only the largest needs room."""
-    with _opened(plan) as root, scratch_folder() as scratch:
-        found = _found(root, plan, payload, context)
+    with data.opened() as root, scratch_folder() as scratch:
+        found = databases_of(data, root, check=context.check)
+        _require(data, root, found, context)
         for note in found.notes:
             writer.packed.note(note, skipped=True)
         before = _fingerprint(root, found)
-        copy = scratch / "copy"
-        told = [_add(root, database, copy, writer, context) for database in found.databases]
-        writer.packed.extra["databases"] = told
+        added = _add_all(root, found, scratch / "copy", writer, context, is_chosen=bool(data.chosen))
+        # Names are an agent's: one that no database of ours can store must not keep the archive from being recorded.
+        writer.packed.extra["databases"] = storable_json(list(added.values()))
+        writer.packed.extra["lost"] = storable_json(_lost(data, root, tuple(added), context))
         return before if before == _fingerprint(root, found) else ""
+
+
+def _require(data: DataFolder, root: int, found: Found, context: RunContext) -> None:
+    """There is no archive of nothing."""
+    if found.databases:
+        return
+    if lost := _lost(data, root, (), context):
+        raise SourceDamagedError(f"No archive was made: {_problem({'databases': [], 'lost': lost})}")
+    raise no_databases(data, found)
+
+
+def _add_all(
+    root: int, found: Found, copy: Path, writer: TarWriter, context: RunContext, *, is_chosen: bool
+) -> dict[Database, dict[str, Any]]:
+    """What the manifest tells of each. One that nobody named may vanish meanwhile, as an agent's scratch files do."""
+    added: dict[Database, dict[str, Any]] = {}
+    for database in found.databases:
+        try:
+            added[database] = _add(root, database, copy, writer, context)
+        except DatabaseMissingError:
+            if is_chosen or len(found.databases) == 1:
+                raise
+            writer.packed.note(f"{database.path}: vanished before it was copied", skipped=True)
+    return added
+
+
+def _lost(data: DataFolder, root: int, added: tuple[Database, ...], context: RunContext) -> dict[str, str]:
+    good = good_backups(organisation_id=context.organisation_id, agent=data.agent.slug, folder=data.folder)
+    return no_databases_any_more(data, root, added, pages_known(good))
 
 
 def _add(root: int, database: Database, copy: Path, writer: TarWriter, context: RunContext) -> dict[str, Any]:
     """One entry, with the modes and the owner of the database itself. Answers what the manifest tells of it."""
+    status = _status(root, database.path)
     copied = copy_database(root, database.path, copy, check=context.check)
     checked = check_copy(copy, check=context.check)
     held = f"its writer waited {copied.held:.1f} s" if copied.way == "locked" else copied.way.replace("_", " ")
     context.log(f"{database.path}: {copied.size:,} bytes in {copied.seconds:.1f} s, {held}\n")
-    status = os.stat(database.path, dir_fd=root, follow_symlinks=False)
     head = Head(
         name=archived_name(database.path, stamp_text(writer.about.name)),
         kind="file",
@@ -190,21 +196,29 @@ def _add(root: int, database: Database, copy: Path, writer: TarWriter, context: 
     }
 
 
+def _status(root: int, path: str) -> os.stat_result:
+    try:
+        return os.stat(path, dir_fd=root, follow_symlinks=False)
+    except OSError as error:
+        raise DatabaseMissingError(f"{path} vanished before it was copied. Try again.") from error
+
+
 def archived_name(path: str, stamp: str) -> str:
     """``agentx.db`` as seed 002 names it in an archive: ``agentx-20250115_020000.db``."""
     folder, _, name = path.rpartition("/")
     stem, dot, suffix = name.rpartition(".")
-    stamped = f"{stem}-{stamp}{dot}{suffix}"
+    stamped = f"{stem}-{stamp}.{suffix}" if dot else f"{name}-{stamp}"
     return f"{folder}/{stamped}" if folder else stamped
 
 
 def _problem(extra: Mapping[str, Any]) -> str:
     damaged = [f"{each['path']}: {each['problems'][0]}" for each in extra["databases"] if each["problems"]]
+    damaged += [f"{path}: {problem}" for path, problem in extra["lost"].items()]
     if not damaged:
         return ""
     return (
-        f"the database itself is damaged ({'; '.join(damaged)}). Restore it from the last good backup, or see what can "
-        "be recovered: `manage.py backup report` names the backup, docs/backups.md the way."
+        f"the database itself is damaged ({'; '.join(damaged)}). Restore it from the last good backup, or see what "
+        "can be recovered: `manage.py backup report` names the backup, docs/backups.md the way."
     )
 
 
@@ -214,5 +228,13 @@ def _fingerprint(root: int, found: Found) -> str:
     for database in found.databases:
         for name in (database.path, f"{database.path}-wal", f"{database.path}-journal"):
             with contextlib.suppress(FileNotFoundError):
-                fingerprint.add(name, os.stat(name, dir_fd=root, follow_symlinks=False))
+                status = os.stat(name, dir_fd=root, follow_symlinks=False)
+                fingerprint.add(name, status if name == database.path else _without_our_trace(status))
     return fingerprint.value
+
+
+def _without_our_trace(status: os.stat_result) -> os.stat_result:
+    """SQLite as root gives each journal that it opens, to read as well, to the database's owner, who has it already:
+    that changes its ctime, so that a copy would make the next one seem needed. Writing changes its mtime, too."""
+    times = {"st_mtime_ns": status.st_mtime_ns, "st_ctime_ns": status.st_mtime_ns}
+    return os.stat_result(tuple(status)[:10], times)
