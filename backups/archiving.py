@@ -27,7 +27,7 @@ from backups.places import Place
 from backups.retention.rules import Rules
 from backups.services.pruning import backups_prune
 from backups.services.recording import Origin, backup_record, backup_unchanged
-from backups.services.states import backup_damaged
+from backups.services.states import SOURCE_PROBLEM, backup_damaged
 from backups.services.verification import backup_verify
 from fleet.actors import Actor
 from fleet.clients.docker_errors import DockerError
@@ -97,13 +97,17 @@ def archive(task: Task, context: RunContext) -> Result:
             made=made,
             began_at=began,
             rules=task.payload.rules(),
-            details=made.packed.extra,
+            details=made.packed.extra | _told(task.problem(made.packed.extra)),
             key_id=recipient_of(task.payload.recipient).key_id,
         )
     except (ArchiveError, DockerError) as error:
         context.log(f"[{task.tag}] Backup failed: {error}\n")
         raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
     return _report(task, made, backup, context)
+
+
+def _told(problem: str) -> dict[str, str]:
+    return {SOURCE_PROBLEM: problem} if problem else {}
 
 
 def _unchanged(task: Task, began: datetime, context: RunContext) -> Backup | None:
@@ -159,7 +163,7 @@ def _report(task: Task, made: Made, backup: Backup, context: RunContext) -> Resu
     for note in packed.notes:
         context.log(f"Note: {note}\n")
     context.log(f"{packed.entries} entries, {human_size(packed.read)} -> {human_size(made.size)}, {made.sha256}\n")
-    if problem := task.problem(packed.extra):
+    if problem := str(backup.details.get(SOURCE_PROBLEM, "")):
         # It may be the best that there is, and is kept; but it must never take the place of a good one.
         backup_damaged(backup=backup, problem=problem)
         raise ExecutorError("source_damaged", f"{backup.name} was made, but {problem}", retryable=False)

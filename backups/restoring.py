@@ -337,11 +337,12 @@ def unstamped(backup: Backup) -> Callable[[Parts], Parts]:
 
     Archives of the seed's own script hold the whole path of the folder that they were made in; what counts is the file.
     """
-    stamp = f"-{stamp_text(backup.name)}."
+    stamp = f"-{stamp_text(backup.name)}"
 
     def renamed(path: Parts) -> Parts:
-        if not path or stamp not in path[-1]:
+        head, found, tail = (path[-1] if path else "").rpartition(stamp)
+        if not found or tail[:1] not in {"", "."}:
             return path if backup.has_manifest else ()
-        return (*(path[:-1] if backup.has_manifest else ()), path[-1].replace(stamp, "."))
+        return (*(path[:-1] if backup.has_manifest else ()), head + tail)
 
     return renamed

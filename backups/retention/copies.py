@@ -10,7 +10,7 @@ from datetime import datetime
 class Copy:
     """One archive. It holds the state of ``since``, and of every moment up to ``until``: nothing changed meanwhile.
 
-    ``is_good``: verified, and not found damaged since.
+    ``is_good``: verified, and not found damaged since. ``is_damaged``: found so; what is neither was not read yet.
     """
 
     id: int
@@ -19,6 +19,7 @@ class Copy:
     until: datetime
     size: int
     is_good: bool
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from backups.retention.copies import Copy, Verdict, newest_first
 
 _MOST = 1000
+#: Damaged archives that stay for whoever wants to save something from them.
+_MOST_DAMAGED = 3
 _PERIODS: dict[str, tuple[Callable[[datetime], str], timedelta]] = {
     "hourly": (lambda moment: f"{moment:%Y-%m-%d %H}h", timedelta(hours=1)),
     "daily": (lambda moment: f"{moment:%Y-%m-%d}", timedelta(days=1)),
@@ -56,8 +58,11 @@ def verdicts(copies: list[Copy], rules: Rules, *, now: datetime) -> list[Verdict
     if good and not reasons[good[0].id]:
         reasons[good[0].id].append("the last good one")
     oldest = min((copy.until for copy in good if reasons[copy.id]), default=None)
+    damaged = 0
     for copy in ordered:
-        if not copy.is_good and (reason := _spared(copy, good, oldest)):
+        damaged += copy.is_damaged
+        many = copy.is_damaged and damaged > _MOST_DAMAGED
+        if not copy.is_good and (reason := _spared(copy, good, oldest, many=many)):
             reasons[copy.id].append(reason)
     gone = f"not among {rules.described()}"
     return [
@@ -99,8 +104,10 @@ def _moments(copy: Copy, step: timedelta) -> Iterator[datetime]:
     yield since
 
 
-def _spared(copy: Copy, good: list[Copy], oldest: datetime | None) -> str:
-    """Why one that is not good stays for now; empty: it does not."""
+def _spared(copy: Copy, good: list[Copy], oldest: datetime | None, *, many: bool) -> str:
+    """Why one that is not good stays for now; empty: it does not. ``many``: enough younger damaged ones are there."""
+    if good and many:
+        return ""
     if not good or copy.until >= good[0].until:
         return "not verified, and no younger one is"
     if oldest is not None and copy.until >= oldest:

@@ -26,6 +26,7 @@ def copy_of(backup: Backup) -> Copy:
         until=backup.still_at,
         size=backup.size,
         is_good=backup.is_good,
+        is_damaged=backup.state == Backup.State.DAMAGED,
     )
 
 

@@ -13,6 +13,8 @@ from monitoring.services import alert_raise, alert_resolve
 from schedules.engine.clock import database_now
 
 State = Backup.State
+#: In ``details``: what was wrong with the source itself.
+SOURCE_PROBLEM = "source_problem"
 _THERE = (State.COMPLETE, State.VERIFIED, State.DAMAGED)
 #: What a check may learn of an archive that was adopted, or made before there was a record.
 _LEARNT = ("sha256", "entries", "tree_bytes", "has_manifest", "details", "began_at", "key_id")
@@ -20,8 +22,13 @@ _LEARNT = ("sha256", "entries", "tree_bytes", "has_manifest", "details", "began_
 
 @transaction.atomic
 def backup_verified(*, backup: Backup, **learnt: Any) -> bool:
-    """It was read from its first byte to its last and is what was stored. False: it is deleted meanwhile."""
+    """It was read from its first byte to its last and is what was stored. False: it is deleted meanwhile.
+
+    What was damaged when it was archived is damaged for good, however well its bytes were kept.
+    """
     now = database_now()
+    if problem := backup.details.get(SOURCE_PROBLEM):
+        return backup_damaged(backup=backup, problem=str(problem))
     unknown = set(learnt) - set(_LEARNT)
     if unknown:
         raise TypeError(f"a check learns nothing of {unknown}")

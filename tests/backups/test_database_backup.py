@@ -407,7 +407,6 @@ def test_a_name_that_no_database_of_ours_can_hold_is_archived_all_the_same(
     assert paths == {"agentx.db", "portagent.db", "b\ufffd.db"}
 
 
-@pytest.mark.xfail(strict=True, reason="backup_verify asks only whether the archive's bytes are whole")
 def test_a_later_check_of_its_bytes_does_not_make_it_good(context: FakeContext, data: Path) -> None:
     make_accounts(data / "a.db")
     run(context, keep=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -54,6 +55,15 @@ def test_what_is_not_good_counts_for_nothing() -> None:
     assert kept(copies, last=2) == [0, 1, 2, 3, 4], "the three new ones are not verified yet"
     copies = [copy(number, number * DAY, good=number not in {1, 4}) for number in range(8)]
     assert kept(copies, last=2) == [0, 1, 2]
+
+
+def test_damaged_ones_do_not_pile_up_behind_a_good_one() -> None:
+    copies = [copy(number, number * DAY, good=False) for number in range(8)]
+    damaged = [replace(each, is_damaged=True) for each in copies]
+    good = copy(9, 9 * DAY)
+    assert kept([*damaged, good], last=5) == [0, 1, 2, 9]
+    assert kept([*copies, good], last=5) == [*range(8), 9], "those may be good: nobody has read them yet"
+    assert kept(damaged, last=5) == list(range(8)), "there is nothing better"
 
 
 def test_the_last_good_one_stays_whatever_the_rules() -> None:
