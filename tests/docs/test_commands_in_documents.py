@@ -28,7 +28,7 @@ def watch(tmp_path: Path, s3_env: Mapping[str, str]) -> Iterator[Watch]:
     (tmp_path / "redis").mkdir()
     with (
         running_redis(tmp_path / "redis") as redis,
-        watching(tmp_path, {"REDIS_URL": redis.url, **s3_env}) as watch,
+        watching(tmp_path, {"REDIS_URL": redis.url, "HOME": str(tmp_path), **s3_env}) as watch,
     ):
         assert watch.manage("bootstrap").returncode == 0
         watch.beat()
@@ -53,6 +53,14 @@ def test_the_commands_of_the_page_on_operations_work(watch: Watch) -> None:
         done = watch.manage(*command)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     assert watch.processes["worker"].wait(timeout=20) == 0
+
+
+def test_the_commands_of_the_restore_runbook_work(watch: Watch) -> None:
+    shown = commands(ROOT / "docs" / "backups.md")
+    assert len(shown) >= 9
+    for command in shown:
+        done = watch.manage(*command)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
 
 def test_every_document_that_is_linked_exists() -> None:
