@@ -21,6 +21,7 @@ from backups.archive.s3store import S3Store
 from backups.archive.stores import Hooks, Store
 from backups.archive.tarwriter import TarWriter
 from backups.archive.terminal import human_size
+from backups.around import Around, around, settle
 from backups.encryption import recipient_of
 from backups.models import Backup
 from backups.places import Place
@@ -32,7 +33,7 @@ from backups.services.verification import backup_verify
 from fleet.actors import Actor
 from fleet.clients.docker_errors import DockerError
 from schedules.engine.clock import database_now
-from schedules.executors.base import ExecutorError, Payload, Result, RunContext, Stopped
+from schedules.executors.base import AgentView, ExecutorError, Payload, Result, RunContext, Stopped
 
 #: Seconds between two progress lines.
 _EVERY = 2.0
@@ -45,8 +46,9 @@ class ArchivePayload(Payload):
 
     ``to``: ``s3``, ``hot`` (the tiers) or a folder below BACKUP_ROOT. ``keep``: a number of archives, or rules as
     ``docs/backups.md`` has them. ``recipient``: whom to encrypt it for, ``none`` for nobody; without it, what
-    BACKUP_RECIPIENT says. ``verify``: read it back at once. ``on_change``: what a file that changes while it is read
-    does. ``if_unchanged``: ``skip`` makes no archive of what the last good one holds.
+    BACKUP_RECIPIENT says. ``verify``: read it back at once. ``if_unchanged``: ``skip`` makes no archive of what the
+    last good one holds. ``before``, ``after``: commands in the agent's container around the reading (flush, then go
+    on); ``pause``: the container stands still meanwhile.
     """
 
     to: str | None = Field(default=None, min_length=1)
@@ -54,6 +56,12 @@ class ArchivePayload(Payload):
     recipient: str | None = Field(default=None, min_length=4, max_length=120)
     verify: bool = True
     if_unchanged: str = Field(default="skip", pattern="^(skip|archive)$")
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    pause: bool = False
+
+    def around(self) -> Around:
+        return Around(before=self.before, after=self.after, pause=self.pause)
 
     def rules(self) -> Rules:
         if isinstance(self.keep, Rules):
@@ -75,6 +83,7 @@ class Task:
     """
 
     origin: Origin
+    agent: AgentView
     place: Place
     payload: ArchivePayload
     pack: Callable[[TarWriter], str]
@@ -125,7 +134,10 @@ def _unchanged(task: Task, began: datetime, context: RunContext) -> Backup | Non
 
 def _make(task: Task, context: RunContext) -> Made:
     recipient = recipient_of(task.payload.recipient)
-    with contextlib.closing(task.place.store(context.check)) as store:
+    with (
+        contextlib.closing(task.place.store(context.check)) as store,
+        around(task.payload.around(), task.agent, context) as owed,
+    ):
         context.log(f"Archiving {task.origin.source} to {store.place}\n")
         about = About(
             kind=task.origin.kind,
@@ -135,10 +147,11 @@ def _make(task: Task, context: RunContext) -> Made:
             key_id=recipient.key_id,
         )
         contents = Contents(pack=task.pack, about=about, encrypted=recipient.sink)
-        return make_archive(store, contents, hooks=_hooks(context))
+        return make_archive(store, contents, hooks=_hooks(context, owed))
 
 
-def _hooks(context: RunContext, *, is_writing: bool = True) -> Hooks:
+def _hooks(context: RunContext, owed: Mapping[str, Any] | None = None, *, is_writing: bool = True) -> Hooks:
+    """``owed``: what each handle has to carry besides the upload's own."""
     next_line = time.monotonic() + _EVERY
 
     def chunk(read: int, written: int) -> None:
@@ -154,7 +167,12 @@ def _hooks(context: RunContext, *, is_writing: bool = True) -> Hooks:
         if not context.is_current():
             raise Stopped("another attempt has taken over this run")
 
-    return Hooks(on_chunk=chunk, on_wait=context.check, on_handle=context.record_handle, before_publish=before_publish)
+    return Hooks(
+        on_chunk=chunk,
+        on_wait=context.check,
+        on_handle=lambda handle: context.record_handle({**(owed or {}), **handle}),
+        before_publish=before_publish,
+    )
 
 
 def _report(task: Task, made: Made, backup: Backup, context: RunContext) -> Result:
@@ -223,7 +241,13 @@ def _report_unchanged(same: Backup, task: Task, context: RunContext) -> Result:
 
 
 def reap(handle: Mapping[str, Any], context: RunContext) -> None:
-    """Remove the unfinished upload that a former attempt left."""
+    """Remove the unfinished upload that a former attempt left, and let its agent go on."""
+    try:
+        settle(handle, context)
+    except DockerError as error:
+        raise ExecutorError(error.code, f"The agent may still be paused: {error}") from error
+    if "store" not in handle:
+        return
     try:
         with contextlib.closing(_store_of(handle)) as store:
             found = store.reap(handle)

@@ -143,6 +143,15 @@ def target_in(payload: RestorePayload, source: str, agent: AgentView) -> Path:
     return target
 
 
+def check(payload: RestorePayload, agent: AgentView | None) -> None:
+    """What could never be restored is refused when it is asked for. Raises ``ValueError``."""
+    if payload.to is not None and agent is not None:
+        try:
+            target_in(payload, "", agent)
+        except ArchiveError as error:
+            raise ValueError(str(error)) from error
+
+
 def restore(work: Work, context: RunContext) -> Result:
     """Raises :class:`ExecutorError`; then the former tree stands, and what was stopped runs again."""
     began, started = database_now(), time.monotonic()

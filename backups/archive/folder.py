@@ -66,13 +66,23 @@ def _descend(descriptor: int, parts: tuple[str, ...]) -> int:
 class Scope:
     """What of a folder is archived, and where it stands in the archive.
 
-    ``top`` is the archive's folder for it, empty for the archive's own top. ``leave_out`` are paths below the folder.
+    ``top`` is the archive's folder for it, empty for the archive's own top. ``paths``: only these of the folder, with
+    the folders on the way to them; none means all. ``leave_out`` are paths below the folder.
     ``strict``: a file that changes or vanishes while it is read fails the backup; else it is noted.
     """
 
     top: str = TOP
+    paths: tuple[str, ...] = ()
     leave_out: frozenset[str] = frozenset()
     strict: bool = False
+
+    def has(self, name: str) -> bool:
+        """Whether it is archived: it, or something below it."""
+        if name in self.leave_out:
+            return False
+        return not self.paths or any(
+            name == path or name.startswith(f"{path}/") or path.startswith(f"{name}/") for path in self.paths
+        )
 
 
 def pack_folder(descriptor: int, writer: TarWriter, scope: Scope | None = None) -> Fingerprint:
@@ -94,7 +104,7 @@ def fingerprint_of(
             found.add(name, os.fstat(folder))
             for entry in _children(folder, name, level):
                 child = _below(name, entry.name)
-                if child in scope.leave_out:
+                if not scope.has(child):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     look(os.open(entry.name, _FOLDER, dir_fd=folder), child, level + 1)
@@ -140,7 +150,7 @@ class _Walk:
                 self._writer.add(_head(where, "folder", status))
             for entry in _children(descriptor, name, level):
                 child = _below(name, entry.name)
-                if child not in self._scope.leave_out:
+                if self._scope.has(child):
                     self._child(descriptor, entry, child, level)
         finally:
             os.close(descriptor)

@@ -37,6 +37,8 @@ def _recover_one(name: str, home: int, target: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     try:
+        if os.fstat(staging).st_uid != os.geteuid():
+            return ""  # not ours: where an agent can write, it may have made it up
         journal = journals.load(staging)
         if journal is not None and journal.target != str(target):
             return ""

@@ -90,6 +90,7 @@ class DatabaseBackup(Executor[DatabaseBackupPayload]):
 def _plan(payload: DatabaseBackupPayload, agent: AgentView | None, *, organisation: str) -> _Plan:
     data = data_folder(payload, agent)
     recipient_of(payload.recipient)
+    payload.around().check(data.agent)
     place = place_for(payload.to, kind="database", organisation=organisation, agent=data.agent.slug)
     return _Plan(data=data, place=place)
 
@@ -105,6 +106,7 @@ def _task(plan: _Plan, payload: DatabaseBackupPayload, context: RunContext) -> T
             return _fingerprint(root, databases_of(data, root, check=context.check))
 
     return Task(
+        agent=data.agent,
         origin=Origin(
             organisation_id=context.organisation_id,
             agent_id=data.agent.id,

@@ -9,7 +9,7 @@ from backups import restoring
 from backups.archive.errors import ArchiveError
 from backups.executors.workspace_restore import agent_of
 from backups.restoring import RestorePayload, Work
-from schedules.executors.base import Executor, ExecutorError, Hold, Result, RunContext
+from schedules.executors.base import AgentView, Executor, ExecutorError, Hold, Result, RunContext
 
 
 class DatabaseRestore(Executor[RestorePayload]):
@@ -21,6 +21,9 @@ class DatabaseRestore(Executor[RestorePayload]):
     needs_agent: ClassVar[bool] = True
     hold: ClassVar[Hold] = "exclusive"
     payload_model = RestorePayload
+
+    def check_payload(self, payload: RestorePayload, *, agent: AgentView | None) -> None:
+        restoring.check(payload, agent)
 
     def execute(self, payload: RestorePayload, context: RunContext) -> Result:
         agent = agent_of(context)

@@ -81,6 +81,7 @@ def _plan(payload: WorkspaceBackupPayload, agent: AgentView | None, *, organisat
     if agent is None:
         raise ValueError("A backup needs to know whose workspace: name an agent with --agent.")
     recipient_of(payload.recipient)
+    payload.around().check(agent)
     source = os.path.join(agent.workspace_folder, payload.source or "")  # noqa: PTH118 - maybe a container's
     if not os.path.isabs(source):  # noqa: PTH117
         raise ValueError(f"The agent '{agent.slug}' has no workspace folder. Set one, or give an absolute source.")
@@ -135,6 +136,7 @@ def _task(plan: _Plan, payload: WorkspaceBackupPayload, context: RunContext) -> 
         return fingerprint_of(open_folder(Path(plan.source), beneath=plan.root), plan.scope, context.check).value
 
     return Task(
+        agent=plan.agent,
         origin=Origin(
             organisation_id=context.organisation_id,
             agent_id=plan.agent.id,

@@ -21,6 +21,9 @@ class WorkspaceRestore(Executor[RestorePayload]):
     hold: ClassVar[Hold] = "exclusive"
     payload_model = RestorePayload
 
+    def check_payload(self, payload: RestorePayload, *, agent: AgentView | None) -> None:
+        restoring.check(payload, agent)
+
     def execute(self, payload: RestorePayload, context: RunContext) -> Result:
         agent = agent_of(context)
         backup = restoring.backup_chosen(

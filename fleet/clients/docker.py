@@ -287,6 +287,22 @@ class DockerClient:
             self.api().stop(container_id, timeout=seconds)
         return was_running
 
+    def pause(self, container: str) -> None:
+        """Its processes stand still. One that is paused already will do."""
+        with failures(container, self.url):
+            container_id = self._resolve(container)
+            if not self.api().inspect_container(container_id)["State"]["Paused"]:
+                self.api().pause(container_id)
+
+    def unpause(self, container: str) -> bool:
+        """Let them go on. False when it was not paused."""
+        with failures(container, self.url):
+            container_id = self._resolve(container)
+            was_paused = bool(self.api().inspect_container(container_id)["State"]["Paused"])
+            if was_paused:
+                self.api().unpause(container_id)
+        return was_paused
+
     def start(self, container: str) -> None:
         """Start it; one that runs already will do."""
         with failures(container, self.url):

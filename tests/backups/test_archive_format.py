@@ -218,3 +218,17 @@ def test_a_fingerprint_tells_states_apart(workspace: Path, monkeypatch: pytest.M
     assert fingerprint_of(open_folder(workspace)).value == seen[-1]
     without = Scope(leave_out=frozenset({"notes"}))
     assert fingerprint_of(open_folder(workspace), without).value not in seen
+
+
+def test_chosen_paths_come_with_the_folders_on_their_way(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope = Scope(top="", paths=("notes/今日.md", "bin"))
+    archive = packed(workspace, scope)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        names = [name for name in tar.getnames() if "watchbill" not in name]
+    assert names == ["bin", "bin/python", "bin/up", "notes", "notes/今日.md"]
+    monkeypatch.setattr("backups.archive.fingerprint._SETTLED", 0.0)
+    before = fingerprint_of(open_folder(workspace), scope).value
+    (workspace / "zero").write_text("not chosen")
+    assert fingerprint_of(open_folder(workspace), scope).value == before
+    (workspace / "notes" / "今日.md").write_text("chosen")
+    assert fingerprint_of(open_folder(workspace), scope).value != before

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -375,3 +376,28 @@ def test_a_mounted_volume_stays_as_it_was_when_a_move_fails(
         bring(store, NAME, mounted, force=True)
     assert (mounted / "old").read_text() == "old"
     assert [path.name for path in mounted.iterdir()] == ["old"]
+
+
+def test_a_disk_that_fills_up_leaves_the_old_tree(store: FolderStore, tmp_path: Path) -> None:
+    """A real one, at each phase: unpacking, and keeping the journal."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a file system")
+    options = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", small]
+    if subprocess.run(options, capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let us mount a file system")
+    keep(store, made_of(*(entry(f"{W}{number}", data=os.urandom(500_000)) for number in range(20))))
+    target = small / "home" / "workspace"
+    target.mkdir(parents=True)
+    (target / "old").write_text("old")
+    try:
+        for filler in (0, 3_900_000, 4_100_000):
+            with contextlib.suppress(OSError), (small / "filler").open("wb") as file:
+                file.write(bytes(filler))
+            with pytest.raises(DiskFullError):
+                bring(store, NAME, target, force=True)
+            assert [path.name for path in target.parent.iterdir()] == ["workspace"]
+            assert (target / "old").read_text() == "old"
+    finally:
+        subprocess.run(["umount", small], check=True)

@@ -414,3 +414,51 @@ def test_the_tiers_lie_in_the_state_folder_and_are_left_out(watch: SimpleNamespa
     assert result.details["entries"] == 2
     again = run(context, source=str(state), to="hot", if_unchanged="archive")
     assert again.details["entries"] == 2
+
+
+@pytest.mark.docker
+def test_an_agent_is_told_before_and_after_and_stands_still_meanwhile(
+    watch: SimpleNamespace,
+    context: FakeContext,
+    docker_engine: Engine,
+    toy_container: ToyContainer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch.docker_host = docker_engine.base_url
+    name = toy_container()
+    context.agent = replace(context.agent, container_name=name)
+    seen: list[str] = []
+    read = archiving.make_archive
+
+    def look(*arguments: Any, **options: Any) -> Any:
+        seen.append(docker_engine.api.inspect_container(name)["State"]["Status"])
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(archiving, "make_archive", look)
+    around = {"pause": True, "before": ["sh", "-c", "echo flushed"], "after": ["sh", "-c", "echo goes on"]}
+    run(context, to=str(watch.backup_root), **around)
+    assert seen == ["paused"]
+    assert docker_engine.api.inspect_container(name)["State"]["Status"] == "running"
+    assert "flushed" in context.text("stdout")
+    assert "goes on" in context.text("stdout")
+    with pytest.raises(ExecutorError, match="before the backup ended with 3"):
+        run(context, to=str(watch.backup_root), before=["sh", "-c", "exit 3"])
+    with pytest.raises(ValueError, match="and it has none"):
+        WorkspaceBackup().check_payload(
+            WorkspaceBackupPayload(pause=True), agent=agent_view(workspace_folder="/w", container_name="")
+        )
+
+
+@pytest.mark.docker
+def test_an_agent_that_a_lost_attempt_left_paused_goes_on(
+    watch: SimpleNamespace, context: FakeContext, docker_engine: Engine, toy_container: ToyContainer
+) -> None:
+    watch.docker_host = docker_engine.base_url
+    name = toy_container()
+    context.agent = replace(context.agent, container_name=name)
+    run(context, to=str(watch.backup_root), pause=True)
+    assert all(handle["paused"] for handle in context.handles)
+    docker_engine.api.pause(name)
+    for _ in range(2):
+        WorkspaceBackup().reap(context.handles[-1], context)
+    assert docker_engine.api.inspect_container(name)["State"]["Status"] == "running"
