@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ from backups.models import Backup
 from backups.places import Place
 from backups.retention.rules import Rules
 from backups.services.pruning import backups_prune
-from backups.services.recording import Origin, backup_record, backup_unchanged
+from backups.services.recording import Origin, backup_found, backup_record, backup_unchanged
 from backups.services.states import SOURCE_PROBLEM, backup_damaged
 from backups.services.verification import backup_verify
 from fleet.actors import Actor
@@ -35,6 +35,8 @@ from fleet.clients.docker_errors import DockerError
 from schedules.engine.clock import database_now
 from schedules.executors.base import AgentView, ExecutorError, Payload, Result, RunContext, Stopped
 
+#: Of a handle: whose archive it is and where it goes, for one that is found complete after a crash.
+_RECORD = "record"
 #: Seconds between two progress lines.
 _EVERY = 2.0
 #: Seconds that removing an unfinished upload may take before it counts as left.
@@ -136,8 +138,9 @@ def _make(task: Task, context: RunContext) -> Made:
     recipient = recipient_of(task.payload.recipient)
     with (
         contextlib.closing(task.place.store(context.check)) as store,
-        around(task.payload.around(), task.agent, context) as owed,
+        around(task.payload.around(), task.agent, context) as settling,
     ):
+        owed = {**settling, _RECORD: {"origin": asdict(task.origin), "place": asdict(task.place)}}
         context.log(f"Archiving {task.origin.source} to {store.place}\n")
         about = About(
             kind=task.origin.kind,
@@ -251,11 +254,23 @@ def reap(handle: Mapping[str, Any], context: RunContext) -> None:
     try:
         with contextlib.closing(_store_of(handle)) as store:
             found = store.reap(handle)
+        _record_found(handle, context)
     except ArchiveError as error:
         name = handle.get("key") or handle.get("name")
         raise ExecutorError(error.code, f"The unfinished upload of {name} may be left: {error}") from error
     if found:
         context.log("The unfinished upload was removed.\n")
+
+
+def _record_found(handle: Mapping[str, Any], context: RunContext) -> None:
+    """An archive that was published just before its worker died is whole, and nobody knows of it yet."""
+    if not (told := handle.get(_RECORD)):
+        return
+    place = Place(**told["place"])
+    name = str(handle.get("name") or handle["key"]).rpartition("/")[2]
+    with contextlib.closing(place.store(_patience(place.root))) as store:
+        if backup := backup_found(origin=Origin(**told["origin"]), place=place, name=name, store=store):
+            context.log(f"{backup.name} was complete already, and is recorded now.\n")
 
 
 def _store_of(handle: Mapping[str, Any]) -> Store:

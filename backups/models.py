@@ -141,6 +141,8 @@ class Restore(models.Model):
     job_run_id = models.CharField(max_length=80, blank=True)
     target = models.CharField(max_length=1024)
     kept = models.CharField(max_length=1024, blank=True, help_text="Where the former tree is.")
+    brought = models.JSONField(default=list, blank=True, help_text="Paths that it put there; none: the whole folder.")
+    retired = models.JSONField(default=list, blank=True, help_text="Paths that it moved to where the former tree is.")
     state = models.CharField(max_length=12, choices=State.choices)
     problem = models.TextField(blank=True)
     entries = models.BigIntegerField(default=0)

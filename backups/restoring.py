@@ -22,6 +22,7 @@ from backups.archive.restore import Order, Restoration
 from backups.archive.rules import Limits, trusting
 from backups.archive.stores import Hooks
 from backups.archive.terminal import human_size
+from backups.archive.undoing import Placed
 from backups.checks import content_problems
 from backups.encryption import decrypted_for
 from backups.health import HealthError, wait_until_healthy
@@ -167,14 +168,16 @@ def restore(work: Work, context: RunContext) -> Result:
         "actor": Actor.system("worker"),
     }
     try:
-        found, kept = _carry_out(work, context)
+        found, placed = _carry_out(work, context)
     except (ArchiveError, DockerError, HealthError) as error:
         restore_record(state=Restore.State.FAILED, problem=str(error), seconds=time.monotonic() - started, **values)
         context.log(f"Restore failed: {error}\nThe former tree stands.\n")
         raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
     row = restore_record(
         state=Restore.State.DONE,
-        kept=str(kept or ""),
+        kept=str(placed.kept or ""),
+        brought=list(placed.brought),
+        retired=list(placed.retired),
         entries=found.entries,
         tree_bytes=found.size,
         seconds=time.monotonic() - started,
@@ -229,7 +232,7 @@ def order_of(work: Work) -> Order:
     )
 
 
-def _carry_out(work: Work, context: RunContext) -> tuple[Found, Path | None]:
+def _carry_out(work: Work, context: RunContext) -> tuple[Found, Placed]:
     backup = work.backup
     context.record_handle(_handle(work))
     with (
@@ -242,18 +245,18 @@ def _carry_out(work: Work, context: RunContext) -> tuple[Found, Path | None]:
             backup_damaged(backup=backup, problem=problems[0])
             raise _bad_content(backup, problems)
         context.log(f"Verified beside: {found.entries} entries, {human_size(found.size)}\n")
-        kept = _exchange(restoration, work, context)
+        placed = _exchange(restoration, work, context)
         restoration.finish()
-    return found, kept
+    return found, placed
 
 
-def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Path | None:
+def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Placed:
     """With the agent's container stopped, if there is one; and back again, if the agent is not well afterwards."""
     with _stopped(work, context) as start:
         context.check()
         if not context.is_current():
             raise Stopped("another attempt has taken over this run")
-        kept = restoration.place()
+        placed = restoration.place()
         try:
             start()
             if work.payload.health == "check" and work.is_in_place:
@@ -263,7 +266,7 @@ def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Path
             with _stopped(work, context):
                 restoration.undo()
             raise
-    return kept
+    return placed
 
 
 @contextlib.contextmanager

@@ -21,6 +21,8 @@ from backups.archive.rename import exchange, rename_new_at
 STAGING = ".watchbill-restore-"
 #: In the name of what keeps the former tree.
 KEPT = ".before-restore-"
+#: What SQLite keeps beside a database: with another database in its place, they would damage it.
+COMPANIONS = ("-wal", "-shm", "-journal")
 _NAME = "journal.json"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

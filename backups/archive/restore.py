@@ -25,16 +25,15 @@ from backups.archive.errors import (
     store_error,
 )
 from backups.archive.extract import LinkSourcesMissing, Wanted, extract
-from backups.archive.journal import KEPT, STAGING, Journal, Step
+from backups.archive.journal import COMPANIONS, KEPT, STAGING, Journal, Step
 from backups.archive.naming import TOP
 from backups.archive.reading import Found, Reading
 from backups.archive.recovery import recover
 from backups.archive.rules import Limits
 from backups.archive.stores import Hooks, Readable, Source
+from backups.archive.undoing import Placed
 
 _NEW = "new"
-#: What SQLite keeps beside a database: with another database in its place, they would damage it.
-_COMPANIONS = ("-wal", "-shm", "-journal")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -74,9 +73,9 @@ def restore(store: Source, name: str, order: Order, hooks: Hooks | None = None) 
     with Restoration(store, name, order, hooks) as work:
         found, verified = work.stage()
         hooks.before_publish()
-        kept = work.place()
+        placed = work.place()
         work.finish()
-    return Restored(entries=found.entries, size=found.size, sha256=found.sha256, verified=verified, kept=kept)
+    return Restored(entries=found.entries, size=found.size, sha256=found.sha256, verified=verified, kept=placed.kept)
 
 
 class Restoration:
@@ -92,6 +91,8 @@ class Restoration:
         self._inside = self.target.is_mount()
         self._home_path = self.target if self._inside else self.target.parent
         self._kept_suffix = ""
+        self._brought: list[str] = []
+        self._retired: list[str] = []
         self._staging = f"{STAGING}{secrets.token_hex(8)}"
         self._journal = Journal(target=str(self.target), staging=self._staging, archive=name)
         self._open: contextlib.ExitStack = contextlib.ExitStack()
@@ -116,8 +117,8 @@ class Restoration:
                 ctypes.CDLL(None).syncfs(root)
         return found, verified
 
-    def place(self) -> Path | None:
-        """Put the tree in place. Answers where the former one is, if there was one."""
+    def place(self) -> Placed:
+        """Put the tree in place."""
         with self._failures():
             self._plan()
             self._journal.phase = "moving"
@@ -126,7 +127,8 @@ class Restoration:
                 journals.take(step, self._home)
             self._journal.phase = "moved"
             self._journal.save(self._staged)
-        return Path(self._journal.kept) if self._journal.kept else None
+        kept = Path(self._journal.kept) if self._journal.kept else None
+        return Placed(kept=kept, brought=tuple(self._brought), retired=tuple(self._retired))
 
     def undo(self) -> None:
         """Bring the former tree back."""
@@ -253,17 +255,20 @@ class Restoration:
         for name in self._former():
             self._bring(name, f"{kept}/{name}")
             self._journal.kept = str(self.target / kept)
+            self._retired.append(name)
         with _opened(_NEW, self._staged) as root:
             for name in os.listdir(root):  # noqa: PTH208 - of a descriptor
                 self._bring(f"{self._staging}/{_NEW}/{name}", name)
+                self._brought.append(name)
 
     def _plan_chosen(self) -> None:
         """Each path on its own; what was there goes to where the former tree would be."""
         for path in dict.fromkeys(self._outermost(path) for path in sorted(self._order.wanted.found)):
-            for former in (path, *(path + companion for companion in _COMPANIONS)):
+            for former in (path, *(path + companion for companion in COMPANIONS)):
                 if os.path.lexists(self.target / former):
                     self._retire(former)
             self._bring(f"{self._staging}/{_NEW}/{path}", self._in_home(path))
+            self._brought.append(path)
 
     def _outermost(self, path: tuple[str, ...]) -> str:
         """The path, or the first folder on the way to it that is missing: that comes as a whole then."""
@@ -274,6 +279,7 @@ class Restoration:
         kept = f"{'' if self._inside else self.target.name}{self._kept_suffix}"
         self._bring(self._in_home(former), f"{kept}/{former}")
         self._journal.kept = str(self._home_path / kept)
+        self._retired.append(former)
 
     def _in_home(self, path: str) -> str:
         return path if self._inside else f"{self.target.name}/{path}"

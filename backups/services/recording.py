@@ -10,6 +10,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from backups.archive.backup import Made
+from backups.archive.naming import stamp_of
+from backups.archive.stores import Store
 from backups.models import Backup
 from backups.places import Place
 from backups.retention.rules import Rules
@@ -70,6 +72,38 @@ def backup_record(
     )
 
 
+def backup_found(*, origin: Origin, place: Place, name: str, store: Store) -> Backup | None:
+    """Record an archive that is complete in its place and has no record: whoever made it died in between. None: it is
+    not there, or is known. The re-check reads it first of all."""
+    stored = next((archive for archive in store.archives() if archive.name == name), None)
+    rows = Backup.objects.filter(storage=place.storage, root=place.root, prefix=place.prefix, name=name)
+    if stored is None or rows.exists():
+        return None
+    began = stamp_of(name) or stored.modified
+    with transaction.atomic(durable=True):
+        organisation = Organisation.objects.get(pk=origin.organisation_id)
+        return Backup.objects.create(
+            organisation=organisation,
+            agent=Agent.objects.of(organisation).filter(pk=origin.agent_id).first(),
+            agent_slug=origin.agent,
+            schedule_name=origin.schedule,
+            job_run_id=origin.job_run_id,
+            kind=origin.kind,
+            source=origin.source,
+            in_container=origin.in_container,
+            name=name,
+            storage=place.storage,
+            root=place.root,
+            prefix=place.prefix,
+            tier=place.tier,
+            size=stored.size,
+            sha256=store.checksum(name) or "",
+            began_at=began,
+            still_at=began,
+            created_at=database_now(),
+        )
+
+
 def backup_unchanged(
     *, origin: Origin, place: Place, fingerprint: str, key_id: str = "", at: datetime
 ) -> Backup | None:
@@ -91,6 +125,9 @@ def _newest(origin: Origin, place: Place) -> Backup | None:
         kind=origin.kind,
         source=origin.source,
         in_container=origin.in_container,
+        # Another job's archive goes by that job's rules of keeping.
+        schedule_name=origin.schedule,
+        is_adopted=False,
         prefix=place.prefix,
     )
     where = ~Q(tier="") if place.tier else Q(tier="", storage=place.storage, root=place.root)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
-from backups.archive.errors import store_error
-from backups.archive.rename import exchange, rename_new
+from backups.archive.undoing import Placed, put_back
 from backups.models import Backup, Restore
 from fleet.actors import Actor
 from fleet.audit import audit_record
@@ -20,7 +17,6 @@ from fleet.models import Agent, Organisation
 from schedules.engine.clock import database_now
 
 State = Restore.State
-_AT_FDCWD = -100
 
 
 @transaction.atomic(durable=True)
@@ -55,35 +51,14 @@ def restore_confirm(*, restore: Restore, actor: Actor) -> Restore:
 
 
 def restore_undo(*, restore: Restore, actor: Actor) -> Restore:
-    """Bring the former tree back; what was restored goes. Raises :class:`Conflict`, or an ``ArchiveError``.
-
-    Only for a restore of a whole tree: single files are put back from where they are kept, by hand.
-    """
-    target, kept = Path(restore.target), Path(restore.kept)
-    if not restore.kept or not kept.is_dir():
+    """Bring back what was there before; what was restored goes. Raises :class:`Conflict`, or an ``ArchiveError``."""
+    if restore.state != State.DONE:
+        raise _settled(restore)
+    if not restore.kept or not Path(restore.kept).is_dir():
         raise Conflict(f"There is no former tree to bring back: {restore.kept or 'nothing was there before'}.")
-    if kept.parent != target.parent:
-        raise Conflict(f"Only some paths were restored. What was there before is in {kept}: move back what you need.")
-    settled = _settle(restore, State.UNDONE, actor)
-    try:
-        _exchange(kept, target)
-    except OSError as error:
-        raise store_error(error, str(target)) from error
-    shutil.rmtree(kept, ignore_errors=True)
-    return settled
-
-
-def _exchange(kept: Path, target: Path) -> None:
-    if exchange((_AT_FDCWD, str(kept)), (_AT_FDCWD, str(target))):
-        return
-    away = target.with_name(f"{target.name}.undone")
-    if not rename_new(target, away):
-        target.rename(away)
-    with contextlib.ExitStack() as undo:
-        undo.callback(os.rename, away, target)
-        kept.rename(target)
-        undo.pop_all()
-    away.rename(kept)
+    placed = Placed(kept=Path(restore.kept), brought=tuple(restore.brought), retired=tuple(restore.retired))
+    put_back(Path(restore.target), placed)
+    return _settle(restore, State.UNDONE, actor)
 
 
 @transaction.atomic(durable=True)
@@ -91,7 +66,7 @@ def _settle(restore: Restore, state: str, actor: Actor) -> Restore:
     done = Restore.objects.filter(pk=restore.pk, state=State.DONE).update(state=state, settled_at=database_now())
     fresh = Restore.objects.get(pk=restore.pk)
     if not done:
-        raise Conflict(f"This restore is settled already: {fresh.get_state_display()}.")
+        raise _settled(fresh)
     audit_record(
         actor=actor,
         action=f"restore.{state}",
@@ -101,6 +76,10 @@ def _settle(restore: Restore, state: str, actor: Actor) -> Restore:
         after={"state": state, "kept": fresh.kept},
     )
     return fresh
+
+
+def _settled(restore: Restore) -> Conflict:
+    return Conflict(f"This restore is settled already: {restore.get_state_display()}.")
 
 
 def restore_found(organisation: Organisation, pk: int) -> Restore:

@@ -13,6 +13,8 @@ from backups.archive.errors import ArchiveError
 from backups.archive.s3sweep import sweep_uploads
 from backups.archive.stores import Hooks
 from backups.models import Backup
+from backups.places import tier_place
+from backups.retention.tiers import Name as TierName
 from backups.services.pruning import backups_prune, strays_remove, tier_move, tiers_plan
 from backups.services.verification import backup_verify
 from fleet.actors import Actor
@@ -81,7 +83,21 @@ def tiers_tidy(*, budget: Budget) -> dict[str, int]:
         except _OverError:
             break
         done["moved" if move.to else "removed"] += 1
+    _leftovers_remove()
     return done
+
+
+def _leftovers_remove() -> None:
+    """What a move that was cut off left where it came from: the record names the copy, which was hashed."""
+    ways: tuple[tuple[TierName, TierName], ...] = (("warm", "hot"), ("cold", "warm"))
+    for tier, former in ways:
+        for backup in Backup.objects.there().filter(tier=tier).iterator():
+            with (
+                contextlib.suppress(ArchiveError),
+                contextlib.closing(tier_place(former, backup.prefix).store()) as store,
+            ):
+                if store.exists(backup.name):
+                    store.delete(backup.name)
 
 
 def backups_expire(*, budget: Budget) -> dict[str, int]:

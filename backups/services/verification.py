@@ -34,8 +34,22 @@ def top_of(kind: str) -> str:
 def backup_verify(*, backup: Backup, hooks: Hooks | None = None) -> Checked:
     """Read all of it and record what was found. Raises an ``ArchiveError`` when its store can't be asked."""
     hooks = hooks or Hooks()
+    checked = _checked(backup, hooks)
+    if checked.problem:
+        # It may have been moved to another tier, or removed, while it was read.
+        fresh = Backup.objects.get(pk=backup.pk)
+        if Place.of(fresh) != Place.of(backup):
+            backup, checked = fresh, _checked(fresh, hooks)
+    if checked.found is None:
+        backup_damaged(backup=backup, problem=checked.problem)
+    else:
+        backup_verified(backup=backup, **_learnt(backup, checked.found))
+    return checked
+
+
+def _checked(backup: Backup, hooks: Hooks) -> Checked:
     with contextlib.closing(Place.of(backup).store(hooks.on_wait)) as store:
-        checked = archive_check(
+        return archive_check(
             store,
             backup.name,
             kind=backup.kind,
@@ -44,11 +58,6 @@ def backup_verify(*, backup: Backup, hooks: Hooks | None = None) -> Checked:
             decrypted=decrypted_for(backup.name, backup.key_id, hooks.on_wait),
             hooks=hooks,
         )
-    if checked.found is None:
-        backup_damaged(backup=backup, problem=checked.problem)
-    else:
-        backup_verified(backup=backup, **_learnt(backup, checked.found))
-    return checked
 
 
 def archive_check(

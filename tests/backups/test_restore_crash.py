@@ -147,7 +147,7 @@ def test_what_was_cut_off_after_it_was_in_place_stays(store: FolderStore, tmp_pa
     fill(target)
     work = Restoration(store, NAME, Order(target=target, force=True), Hooks())
     work.stage()
-    kept = work.place()
+    kept = work.place().kept
     work._open.close()  # as the kernel closes what a dead process had open
     (said,) = recover(target)
     assert f"it stays; the former tree is in {kept}" in said

@@ -280,3 +280,72 @@ def test_a_database_that_is_damaged_in_the_archive_is_not_put_in_place(
     assert backup.state == "damaged"
     with pytest.raises(ExecutorError, match=r"agentx\.db is damaged"):
         DatabaseRestore().execute(RestorePayload(backup=backup.pk, allow_damaged=True), context)
+
+
+# -- taking it back
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".before-restore-" not in str(path)
+    }
+
+
+def test_an_undo_of_chosen_paths_touches_nothing_else(watch: SimpleNamespace, context: FakeContext) -> None:
+    workspace = Path(context.agent.workspace_folder)
+    back_up(context, watch)
+    (workspace / "run.sh").unlink()
+    (workspace / "run.sh").write_text("changed")
+    shutil.rmtree(workspace / "notes")
+    before = tree(workspace)
+    result = restore(context, paths=["run.sh", "notes/今日.md"])
+    assert "notes/今日.md" in tree(workspace)
+    (workspace / "zero").write_text("written since")
+    restore_undo(restore=Restore.objects.get(pk=result.details["restore"]), actor=ME)
+    assert tree(workspace) == before | {"zero": b"written since"}
+    assert sorted(path.name for path in workspace.parent.iterdir()) == ["state", "workspace"]
+
+
+def test_an_undo_of_databases_takes_what_lies_beside_them_along(
+    watch: SimpleNamespace, context: FakeContext, portagent: Path
+) -> None:
+    DatabaseBackup().execute(DatabaseBackupPayload(to=str(watch.backup_root)), context)
+    (portagent / "agentx.db").write_bytes(b"as it was")
+    (portagent / "agentx.db-wal").write_bytes(b"its log")
+    (portagent / "notes.txt").write_text("stays")
+    before = tree(portagent)
+    DatabaseRestore().execute(RestorePayload(), context)
+    (portagent / "portagent.db-wal").write_bytes(b"of what was restored")
+    restore_undo(restore=Restore.objects.get(), actor=ME)
+    assert tree(portagent) == before
+
+
+def test_a_crash_in_the_middle_of_an_undo_leaves_one_or_the_other(watch: SimpleNamespace, context: FakeContext) -> None:
+    from backups.archive.recovery import recover
+    from backups.archive.undoing import Placed, put_back
+    from tests.backups.test_restore_crash import dies_at
+
+    workspace = Path(context.agent.workspace_folder)
+    back_up(context, watch)
+    for paths in ((), ("run.sh", "zero")):
+        step, seen = 1, set()
+        while True:
+            (workspace / "run.sh").unlink()
+            (workspace / "run.sh").write_text("old")
+            old = tree(workspace)
+            row = Restore.objects.get(pk=restore(context, paths=paths).details["restore"])
+            new = tree(workspace)
+            placed = Placed(kept=Path(row.kept), brought=tuple(row.brought), retired=tuple(row.retired))
+            died = dies_at(step, lambda: put_back(workspace, placed))  # noqa: B023 - ended before the next
+            recover(workspace)
+            found = tree(workspace)
+            assert found in (old, new), step
+            assert left_beside(workspace) == []
+            seen.add("old" if found == old else "new")
+            shutil.rmtree(row.kept, ignore_errors=True)
+            if not died:
+                break
+            step += 1
+        assert seen == {"old", "new"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from backups.models import Backup
 from backups.retention.tiers import Cold, Hot, Tiers, Warm
 from backups.services import upkeep
 from backups.services.pruning import strays_remove
+from backups.services.verification import backup_verify
 from config.celery import app
 from fleet.errors import InvalidInput
 from fleet.models import AuditEntry
@@ -150,29 +152,31 @@ def test_one_that_is_damaged_stays_where_it_is_and_the_others_go_on(
     assert good.tier == "warm"
 
 
-def test_a_move_that_was_cut_off_after_the_copy_is_finished(
-    watch: SimpleNamespace, context: FakeContext, tiers: Tiers, monkeypatch: pytest.MonkeyPatch
+def test_a_move_that_was_cut_off_is_finished_wherever_it_was(
+    watch: SimpleNamespace, context: FakeContext, tiers: Tiers, tmp_path: Path
 ) -> None:
-    backup = aged(back_up(context, watch, to="hot"), days=2)
+    copied, recorded = (aged(back_up(context, watch, to="hot"), days=days) for days in (3, 2))
+    folder = tmp_path / "warm/workspace/acme/lead"
+    folder.mkdir(parents=True)
+    for backup in (copied, recorded):
+        for path in path_of(backup).parent.glob(f"{backup.name}*"):
+            shutil.copy2(path, folder / path.name)
+    Backup.objects.filter(pk=recorded.pk).update(tier="warm", root=str(tmp_path / "warm"))
+    assert upkeep.tiers_tidy(budget=budget()) == {"moved": 1, "removed": 0, "failed": 0}
+    assert FolderStore(tmp_path / "hot/workspace/acme/lead").archives() == []
+    for backup in (copied, recorded):
+        assert path_of(backup).is_relative_to(folder)
+        assert path_of(backup).exists()
 
-    def die(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
 
-    with monkeypatch.context() as cut:
-        cut.setattr("backups.services.pruning.Backup.objects", SimpleNamespace(filter=die), raising=False)
-        with pytest.raises((KeyboardInterrupt, AttributeError)):
-            upkeep.tier_move(backup=backup, move=_move(backup), actor=upkeep.ACTOR)
-    assert path_of(backup).exists()
-    assert upkeep.tiers_tidy(budget=budget())["moved"] == 1
-    assert path_of(backup).exists()
-    assert backup.tier == "warm"
-
-
-def _move(backup: Backup) -> Any:
-    from backups.retention.tiers import Move
-    from backups.services.pruning import copy_of
-
-    return Move(copy=copy_of(backup), of="hot", to="warm", why="test")
+def test_an_archive_that_moves_while_it_is_read_again_is_not_called_damaged(
+    watch: SimpleNamespace, context: FakeContext, tiers: Tiers
+) -> None:
+    stale = aged(back_up(context, watch, to="hot"), days=2)
+    upkeep.tiers_tidy(budget=budget())
+    assert backup_verify(backup=stale).problem == ""
+    stale.refresh_from_db()
+    assert (stale.state, stale.tier) == ("verified", "warm")
 
 
 def test_an_age_goes_on_when_the_backups_have_stopped(watch: SimpleNamespace, context: FakeContext) -> None:

@@ -462,3 +462,35 @@ def test_an_agent_that_a_lost_attempt_left_paused_goes_on(
     for _ in range(2):
         WorkspaceBackup().reap(context.handles[-1], context)
     assert docker_engine.api.inspect_container(name)["State"]["Status"] == "running"
+
+
+def test_an_archive_that_was_published_just_before_its_worker_died_is_recorded(
+    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die(**_: Any) -> None:
+        raise Died
+
+    with monkeypatch.context() as killed:
+        killed.setattr(archiving, "backup_record", die)
+        with pytest.raises(Died):
+            run(context, to=str(watch.backup_root))
+    assert not Backup.objects.exists()
+    for _ in range(2):
+        WorkspaceBackup().reap(context.handles[-1], context)
+    backup = Backup.objects.get()
+    assert (backup.state, backup.schedule_name, backup.entries) == ("complete", "nightly", None)
+    assert "was complete already, and is recorded now" in context.text()
+
+
+def test_the_archive_of_another_job_is_no_reason_to_make_none(
+    watch: SimpleNamespace, context: FakeContext, at_rest: None
+) -> None:
+    """It goes by the other job's rules of keeping, perhaps tomorrow."""
+    to = str(watch.backup_root)
+    run(context, to=to)
+    context.schedule = "weekly"
+    assert "unchanged" not in run(context, to=to).details
+    assert run(context, to=to).details["unchanged"]
