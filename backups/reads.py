@@ -9,6 +9,10 @@ from backups.querysets import BackupQuerySet
 
 
 def with_drills(rows: BackupQuerySet) -> BackupQuerySet:
-    """Each with ``drill_seconds``, the time of its newest drill that worked: its real RTO; None before there is one."""
-    worked = Drill.objects.filter(backup=OuterRef("pk"), is_ok=True).order_by("-began_at", "-pk")
-    return rows.annotate(drill_seconds=Subquery(worked.values("seconds")[:1]))
+    """Each with ``drill_seconds``, the time of its newest drill that worked: its real RTO; and ``drill_is_ok``, whether
+    the very newest did. None before there is one."""
+    drills = Drill.objects.filter(backup=OuterRef("pk")).order_by("-began_at", "-pk")
+    return rows.annotate(
+        drill_seconds=Subquery(drills.filter(is_ok=True).values("seconds")[:1]),
+        drill_is_ok=Subquery(drills.values("is_ok")[:1]),
+    )

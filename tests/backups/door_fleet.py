@@ -103,7 +103,7 @@ def fleet(redis_down: None, watch: SimpleNamespace, context: FakeContext) -> Doo
         context=context,
         watch=watch,
         ours=Backup(),
-        theirs=row(rival, rival_agent, name="workspace_20260101_000000.tar.gz"),
+        theirs=row(rival, rival_agent, name="workspace_20260101_000000.tar.gz", source="/srv/rival/workspace"),
     )
     fleet.ours = fleet.archive()
     return fleet
