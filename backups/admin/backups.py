@@ -17,7 +17,6 @@ from backups.admin.words import ago, drill_badge, state_badge, took, unchanged
 from backups.archive.terminal import human_size
 from backups.models import Backup
 from backups.reads import with_drills
-from backups.words import place_of
 from fleet.admin.base import ReadOnlyAdmin
 from fleet.admin.filters import AgentFilter, OrganisationFilter
 from fleet.admin.marks import unbroken
@@ -72,7 +71,9 @@ class BackupAdmin(BackupActions, BackupPage, ReadOnlyAdmin):
 
     @themed(description="taken", header=True, ordering="began_at")
     def taken(self, obj: Backup) -> tuple[str, str]:
-        return unbroken(ago(obj.began_at)), unbroken(unchanged(obj) or clock(obj.began_at))
+        # Its page has both times on the clock; here a long line would push the actions out of sight.
+        later = f"unchanged until {ago(obj.still_at)}" if unchanged(obj) else clock(obj.began_at)
+        return unbroken(ago(obj.began_at)), unbroken(later)
 
     @admin.display(description="verified", ordering="checked_at")
     def verified(self, obj: Backup) -> SafeString:
@@ -88,4 +89,4 @@ class BackupAdmin(BackupActions, BackupPage, ReadOnlyAdmin):
 
     @themed(description="tier, place", header=True, ordering="tier")
     def where(self, obj: Backup) -> tuple[str, str]:
-        return obj.tier or "no tier", place_of(obj).removesuffix(obj.name)
+        return obj.tier or "no tier", f"bucket {obj.root}" if obj.storage == Backup.Storage.S3 else "folder"

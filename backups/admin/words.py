@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from backups.archive.terminal import human_size
 from backups.models import Backup, Drill, Restore
-from fleet.admin.marks import Tone, badge, link_to
+from fleet.admin.marks import Tone, badge, link_to, unbroken
 from schedules.admin.words import clock, distance, span
 from schedules.models import Run
 
@@ -79,9 +78,10 @@ def drill_row(drill: Drill, organisation_id: int) -> tuple[str, ...]:
     looked = ", ".join(f"{name}: {value}" for name, value in drill.checks.items())
     said = drill.problem or looked
     run = run_link(organisation_id, drill.job_run_id)
-    return when(drill.began_at), drill_badge(is_ok=drill.is_ok), took(drill.seconds), said, run
+    begun, mark, time = unbroken(when(drill.began_at)), drill_badge(is_ok=drill.is_ok), unbroken(took(drill.seconds))
+    return begun, mark, time, said, run
 
 
 def restore_row(restore: Restore) -> tuple[str, ...]:
-    link = link_to(restore, when(restore.began_at))
-    return link, restore_badge(restore), took(restore.seconds), format_html("{}", restore.target), restore.problem
+    link, time = unbroken(link_to(restore, ago(restore.began_at))), unbroken(took(restore.seconds))
+    return link, restore_badge(restore), time, restore.target, restore.problem

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
@@ -14,11 +15,15 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
+from django.db import connection
 from rest_framework.test import APIClient
 
 from backups.archive.errors import StoreFailedError
 from backups.models import Backup, Restore
+from backups.services.discarding import backup_discard
+from backups.services.requesting import backup_request
 from fleet.actors import Actor
+from fleet.errors import Conflict, NotFound
 from fleet.models import AuditEntry
 from fleet.services.agents import agent_remove
 from fleet.services.apikeys import apikey_create
@@ -357,14 +362,25 @@ def test_it_is_not_restored_to_another_tenants_agent_of_the_same_name(api: APICl
     assert not Run.objects.exists()
 
 
+def test_a_backup_of_another_tenants_agent_is_refused_behind_the_door_too(fleet: DoorFleet) -> None:
+    with pytest.raises(NotFound, match="no such agent"):
+        backup_request(
+            organisation=fleet.organisation, agent=fleet.rival_agent, kind="database", options={}, actor=ACTOR
+        )
+
+
 # -- deleting
 
 
 def test_the_last_good_one_stays_and_the_others_go(api: APIClient, fleet: DoorFleet) -> None:
     url = f"{URL}/{fleet.ours.pk}"
     assert "last good archive" in problem(api.delete(url), 409)["detail"]
+    same = {"source": fleet.ours.source, "schedule_name": "nightly"}
+    unsure = row(fleet.organisation, fleet.agent, name="unsure.tar.gz", state="complete", **same)
+    row(fleet.organisation, fleet.agent, source="/elsewhere")
+    problem(api.delete(url), 409)  # neither one that was not verified nor one of another source stands in for it
+    assert api.delete(f"{URL}/{unsure.pk}").status_code == 204
     newer = fleet.archive()
-    row(fleet.organisation, fleet.agent, source="/elsewhere")  # of another source: no stand-in
     gone = api.delete(url)
     assert (gone.status_code, gone.content) == (204, b"")
     assert not fleet.path(fleet.ours).exists()
@@ -372,11 +388,33 @@ def test_the_last_good_one_stays_and_the_others_go(api: APIClient, fleet: DoorFl
     assert shown["state"] == "deleted"
     assert shown["deleted_why"].startswith("deleted by backups:read")
     assert "deleted already" in problem(api.delete(url), 409)["detail"]
-    entry = AuditEntry.objects.get(action="backup.delete")
+    entry = AuditEntry.objects.get(action="backup.delete", object_name=fleet.ours.name)
     assert (entry.actor_kind, entry.address, entry.organisation) == ("api_key", ADDRESS, fleet.organisation)
     assert "last good archive" in problem(api.delete(f"{URL}/{newer.pk}"), 409)["detail"]
     Backup.objects.filter(pk=newer.pk).update(state="damaged", problem="It is cut.")
     assert api.delete(f"{URL}/{newer.pk}").status_code == 204
+
+
+def test_of_two_people_who_delete_the_last_two_good_ones_one_is_refused(fleet: DoorFleet) -> None:
+    both, start, told = (fleet.ours, fleet.archive()), threading.Barrier(2), list[str]()
+
+    def delete(backup: Backup) -> None:
+        start.wait()
+        try:
+            told.append(backup_discard(backup=backup, actor=ACTOR) or "deleted")
+        except Conflict as refusal:
+            told.append(str(refusal))
+        finally:
+            connection.close()
+
+    people = [threading.Thread(target=delete, args=(backup,)) for backup in both]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join(30)
+    assert "deleted" in told
+    assert any("last good archive" in each for each in told)
+    assert Backup.objects.of(fleet.organisation).good().count() == 1
 
 
 def test_what_could_not_be_removed_yet_is_recorded_as_deleted(api: APIClient, fleet: DoorFleet) -> None:
