@@ -40,8 +40,12 @@ class ArchiveVerify(Executor[VerifyPayload]):
         except ArchiveError as error:
             # Nothing speaks against the archive: its store, or the key to it, could not be had.
             raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
-        if checked.found is None:
-            raise ExecutorError("archive_damaged", f"{backup.name}: {checked.problem}", retryable=False)
+        backup.refresh_from_db(fields=["state", "problem"])
+        if checked.found is None or backup.state == Backup.State.DAMAGED:
+            # Every byte may be as it was stored and the archive bad all the same: its record knows.
+            raise ExecutorError(
+                "archive_damaged", f"{backup.name}: {checked.problem or backup.problem}", retryable=False
+            )
         told = f"[Verify] {backup.name} is whole: every byte was read back"
         context.log(f"{told}\n", stream="stdout")
         return Result(
