@@ -294,8 +294,10 @@ def test_a_restore_is_confirmed(api: APIClient, fleet: DoorFleet) -> None:
 def test_what_cannot_be_undone_says_why(api: APIClient, fleet: DoorFleet, monkeypatch: Any) -> None:
     nothing = fleet.restored()
     assert "nothing was there before" in problem(post(api, f"{RESTORES}/{nothing.pk}/undo"), 409)["detail"]
-    some = fleet.restored(kept=fleet.agent.state_folder, target=f"{fleet.agent.workspace_folder}/notes")
-    assert "move back what you need" in problem(post(api, f"{RESTORES}/{some.pk}/undo"), 409)["detail"]
+    some = fleet.restored(kept="/nowhere/kept")
+    assert (
+        "no former tree to bring back: /nowhere/kept" in problem(post(api, f"{RESTORES}/{some.pk}/undo"), 409)["detail"]
+    )
     assert problem(post(api, f"{RESTORES}/{some.pk}/undo", force=True), 400)["errors"]["force"]
 
     def no(**_: Any) -> None:
