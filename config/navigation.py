@@ -28,6 +28,13 @@ _GROUPS: tuple[tuple[str, tuple[_Entry, ...]], ...] = (
         ),
     ),
     (
+        "Backups",
+        (
+            ("Archives", "inventory_2", "backups", "backup"),
+            ("Restores", "settings_backup_restore", "backups", "restore"),
+        ),
+    ),
+    (
         "Fleet",
         (
             ("Organisations", "domain", "fleet", "organisation"),

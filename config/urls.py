@@ -33,5 +33,6 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(**OPEN), name="api-schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="api-schema", **OPEN), name="api-docs"),
     path("api/v1/", include("schedules.api.urls")),
+    path("api/v1/", include("backups.api.urls")),
     re_path(r"^api/", no_such_address),
 ]
