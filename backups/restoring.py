@@ -128,14 +128,15 @@ def backup_chosen(payload: RestorePayload, *, kind: str, organisation_id: int, a
     return found
 
 
-def target_in(payload: RestorePayload, source: str, agent: AgentView) -> Path:
+def target_in(payload: RestorePayload, source: str, agent: AgentView, *, organisation: str = "") -> Path:
     """Where to: the place that was archived, or ``to``; in the agent's folders, or below ``restores`` of our own data.
 
     Raises ``PlaceRefusedError``.
     """
     target = Path(payload.to or source)
     roots = [Path(folder) for folder in (agent.workspace_folder, agent.state_folder) if folder]
-    roots.append(Path(settings.WATCHBILL.data_dir) / "restores")
+    # Each organisation has its own: what lies there is somebody's workspace. Without its name only the form is judged.
+    roots.append(Path(settings.WATCHBILL.data_dir) / "restores" / organisation)
     if not target.is_absolute() or not any(target.resolve().is_relative_to(root.resolve()) for root in roots):
         raise PlaceRefusedError(
             f"{target} is not inside of the folders of the agent '{agent.slug}', nor below {roots[-1]}: choose a "

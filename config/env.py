@@ -19,14 +19,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 # Importing it pins time-zone data to the tzdata package: before any app lists the zones of the host.
 import schedules.timing.zones  # noqa: F401
-from backups.archive.settings import S3Settings, protection_fault
+from backups.archive.settings import PROTECTION, S3Settings, protection_fault
 from backups.retention.tiers import Tiers, read_tiers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 DAY = 24 * 3600
-#: ``S3_SSE`` and so on: see ``backups.archive.settings``.
-S3_PROTECTION = ("sse", "sse_kms_key_id", "object_lock_mode", "object_lock_days")
 DATA_DIR = Path(env.str("WATCHBILL_DATA", default=str(BASE_DIR / "var"))).resolve()
 
 
@@ -101,7 +99,7 @@ def sqlite_options() -> dict[str, Any]:
 
 def s3() -> S3Settings:
     """The S3 that backups go to; without an endpoint and keys, no S3 is configured."""
-    options = {name: str(env.str(f"S3_{name.upper()}", default="")).strip() for name in S3_PROTECTION}
+    options = {name: str(env.str(f"S3_{name.upper()}", default="")).strip() for name in PROTECTION}
     if fault := protection_fault(**options):
         raise ImproperlyConfigured(fault)
     return S3Settings(

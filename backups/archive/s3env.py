@@ -6,9 +6,17 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 from urllib.parse import urlsplit
 
-from backups.archive.settings import DEFAULT_BUCKET, DEFAULT_KEEP, DEFAULT_REGION, S3Settings
+from backups.archive.settings import (
+    DEFAULT_BUCKET,
+    DEFAULT_KEEP,
+    DEFAULT_REGION,
+    PROTECTION,
+    S3Settings,
+    protection_fault,
+)
 
 _MOST_KEPT = 1000
 _VARIABLES = (
@@ -20,6 +28,10 @@ _VARIABLES = (
     ("S3_PREFIX", "default: workspace/AGENT, so that two agents in one bucket never prune each other"),
     ("S3_AGENT", "or AGENT_NAME: the AGENT above (default: the host's name, which a new container changes)"),
     ("S3_WORKSPACE", "or WORKSPACE: the folder; default: /workspace"),
+    ("S3_SSE", "AES256 or aws:kms (default: what the bucket does by itself)"),
+    ("S3_SSE_KMS_KEY_ID", "with aws:kms"),
+    ("S3_OBJECT_LOCK_MODE", "GOVERNANCE or COMPLIANCE, with S3_OBJECT_LOCK_DAYS"),
+    ("S3_OBJECT_LOCK_DAYS", "a locked archive can't be deleted for so long, nor by S3_KEEP"),
     ("S3_KEEP", f"how many archives stay, 1 to {_MOST_KEPT}; default: {DEFAULT_KEEP}"),
 )
 
@@ -55,10 +67,30 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
             secret_access_key=first("S3_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
             bucket=first("S3_BUCKET", default=DEFAULT_BUCKET),
             region=first("S3_REGION", "AWS_REGION", default=DEFAULT_REGION),
+            **_protection(variables),
         ),
         prefix=first("S3_PREFIX") or f"workspace/{agent}",
         folder=Path(first("S3_WORKSPACE", "WORKSPACE", default="/workspace")),
         keep=_keep(first("S3_KEEP", default=str(DEFAULT_KEEP))),
+    )
+
+
+class _Protection(TypedDict):
+    sse: str
+    sse_kms_key_id: str
+    object_lock_mode: str
+    object_lock_days: int
+
+
+def _protection(variables: Mapping[str, str]) -> _Protection:
+    options = {name: variables.get(f"S3_{name.upper()}", "").strip() for name in PROTECTION}
+    if fault := protection_fault(**options):
+        raise EnvironmentValueError(fault)
+    return _Protection(
+        sse=options["sse"],
+        sse_kms_key_id=options["sse_kms_key_id"],
+        object_lock_mode=options["object_lock_mode"],
+        object_lock_days=int(options["object_lock_days"] or 0),
     )
 
 

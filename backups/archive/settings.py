@@ -68,6 +68,10 @@ class S3Settings:
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+#: ``S3_SSE`` and so on.
+PROTECTION = ("sse", "sse_kms_key_id", "object_lock_mode", "object_lock_days")
+
+
 def protection_fault(*, sse: str, sse_kms_key_id: str, object_lock_mode: str, object_lock_days: str) -> str:
     """What is wrong with these four values of the environment, with the variable's name; empty when nothing is."""
     return _sse_fault(sse, sse_kms_key_id) or _lock_fault(object_lock_mode, object_lock_days)

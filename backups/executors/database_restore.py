@@ -31,7 +31,7 @@ class DatabaseRestore(Executor[RestorePayload]):
             payload, kind="database", organisation_id=context.organisation_id, agent=agent.slug
         )
         try:
-            target = restoring.target_in(payload, backup.source, agent)
+            target = restoring.target_in(payload, backup.source, agent, organisation=context.organisation)
         except ArchiveError as error:
             raise ExecutorError(error.code, str(error), retryable=False) from error
         renamed = restoring.unstamped(backup)

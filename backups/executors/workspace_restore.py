@@ -37,7 +37,7 @@ class WorkspaceRestore(Executor[RestorePayload]):
                 retryable=False,
             )
         try:
-            target = restoring.target_in(payload, backup.source, agent)
+            target = restoring.target_in(payload, backup.source, agent, organisation=context.organisation)
         except ArchiveError as error:
             raise ExecutorError(error.code, str(error), retryable=False) from error
         return restoring.restore(Work(backup=backup, agent=agent, target=target, payload=payload), context)

@@ -9,7 +9,7 @@ from django.db import transaction
 from backups.archive.errors import ArchiveError, ArchiveMissingError
 from backups.models import Backup
 from backups.places import Place
-from backups.services.states import backup_deleted
+from backups.services.states import backup_deleted, why_it_stays
 from fleet.actors import Actor
 from fleet.errors import Conflict
 
@@ -33,23 +33,14 @@ def why_not_discarded(backup: Backup) -> str:
     """Why it must stay; empty when it may go."""
     if backup.state == Backup.State.DELETED:
         return f"{backup} was deleted already ({backup.deleted_why})."
-    others = Backup.objects.siblings(backup).exclude(pk=backup.pk)
-    return "" if not backup.is_good or others.good().exists() else _last(backup)
+    return why_it_stays(backup)
 
 
 @transaction.atomic(durable=True)
 def _record(backup: Backup, actor: Actor) -> Backup:
-    # All siblings are locked: of two people who delete the last two good ones, the second must see what the first did.
-    list(Backup.objects.siblings(backup).select_for_update(no_key=True).order_by("pk"))
     fresh = Backup.objects.select_related("organisation").get(pk=backup.pk)
-    if reason := why_not_discarded(fresh):
-        raise Conflict(reason)
-    backup_deleted(backup=fresh, why=f"deleted by {actor.label}", actor=actor)
+    if fresh.state == Backup.State.DELETED or not backup_deleted(
+        backup=fresh, why=f"deleted by {actor.label}", actor=actor
+    ):
+        raise Conflict(why_not_discarded(Backup.objects.get(pk=backup.pk)))
     return fresh
-
-
-def _last(backup: Backup) -> str:
-    return (
-        f"{backup} is the last good archive of its kind of '{backup.agent_slug}' from {backup.source or 'there'}: "
-        "without it nothing could be restored. Make a new one first, then this one may go."
-    )

@@ -16,6 +16,7 @@ from backups.retention.rules import Rules, verdicts
 from backups.retention.tiers import Move, Tiers, moves
 from backups.services.states import backup_deleted
 from fleet.actors import Actor
+from fleet.errors import Conflict
 
 
 def copy_of(backup: Backup) -> Copy:
@@ -49,6 +50,8 @@ def backups_prune(*, siblings: Iterable[Backup], actor: Actor, now: datetime) ->
             continue
         try:
             backup_remove(backup=backup, why=verdict.why[0], actor=actor)
+        except Conflict:
+            continue  # the one that was to stay went meanwhile
         except ArchiveError as error:
             return gone, f"Old archives could not be removed: {error}"
         gone.append(backup.name)
@@ -56,7 +59,10 @@ def backups_prune(*, siblings: Iterable[Backup], actor: Actor, now: datetime) ->
 
 
 def backup_remove(*, backup: Backup, why: str, actor: Actor) -> None:
-    """Record it as deleted, then remove it. What can't be removed is found again by :func:`strays_remove`."""
+    """Record it as deleted, then remove it. What can't be removed is found again by :func:`strays_remove`.
+
+    Raises :class:`Conflict` for the last good one, and an ``ArchiveError``.
+    """
     if not backup_deleted(backup=backup, why=why, actor=actor):
         return
     with contextlib.closing(Place.of(backup).store()) as store:

@@ -52,6 +52,7 @@ def restore_confirm(*, restore: Restore, actor: Actor) -> Restore:
 
 def restore_undo(*, restore: Restore, actor: Actor) -> Restore:
     """Bring back what was there before; what was restored goes. Raises :class:`Conflict`, or an ``ArchiveError``."""
+    restore.refresh_from_db()
     if restore.state != State.DONE:
         raise _settled(restore)
     if not restore.kept or not Path(restore.kept).is_dir():

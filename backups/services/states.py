@@ -9,6 +9,7 @@ from django.db import transaction
 from backups.models import Backup
 from fleet.actors import Actor
 from fleet.audit import audit_record
+from fleet.errors import Conflict
 from monitoring.services import alert_raise, alert_resolve
 from schedules.engine.clock import database_now
 
@@ -60,7 +61,14 @@ def backup_damaged(*, backup: Backup, problem: str) -> bool:
 
 @transaction.atomic
 def backup_deleted(*, backup: Backup, why: str, actor: Actor) -> bool:
-    """Its archive is about to be removed: the record first, so that nobody relies on what may be half gone."""
+    """Its archive is about to be removed: the record first, so that nobody relies on what may be half gone.
+
+    Raises :class:`Conflict` for the last good one of its siblings. All of them are locked: of two who delete the last
+    two good ones, the second must see what the first did.
+    """
+    list(Backup.objects.siblings(backup).select_for_update(no_key=True).order_by("pk"))
+    if reason := why_it_stays(Backup.objects.get(pk=backup.pk)):
+        raise Conflict(reason)
     changed = Backup.objects.filter(pk=backup.pk, state__in=_THERE).update(
         state=State.DELETED, deleted_at=database_now(), deleted_why=why[:200]
     )
@@ -75,6 +83,17 @@ def backup_deleted(*, backup: Backup, why: str, actor: Actor) -> bool:
         )
         alert_resolve(organisation=backup.organisation, key=_alert_key(backup))
     return bool(changed)
+
+
+def why_it_stays(backup: Backup) -> str:
+    """Empty when it may go."""
+    others = Backup.objects.siblings(backup).exclude(pk=backup.pk)
+    if not backup.is_good or others.good().exists():
+        return ""
+    return (
+        f"{backup} is the last good archive of its kind of '{backup.agent_slug}' from {backup.source or 'there'}: "
+        "without it nothing could be restored. Make a new one first, then this one may go."
+    )
 
 
 def _alert_key(backup: Backup) -> str:

@@ -18,6 +18,7 @@ from backups.retention.tiers import Name as TierName
 from backups.services.pruning import backups_prune, strays_remove, tier_move, tiers_plan
 from backups.services.verification import backup_verify
 from fleet.actors import Actor
+from fleet.errors import Conflict
 from schedules.engine.clock import database_now
 from schedules.models import Run
 from schedules.services.housekeeping import Budget
@@ -76,7 +77,7 @@ def tiers_tidy(*, budget: Budget) -> dict[str, int]:
             break
         try:
             tier_move(backup=backup, move=move, actor=ACTOR, hooks=_hooks(budget))
-        except ArchiveError as error:
+        except (ArchiveError, Conflict) as error:
             logger.warning("%s stays in the %s tier: %s", backup, move.of, error)
             done["failed"] += 1
             continue

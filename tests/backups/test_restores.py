@@ -91,9 +91,14 @@ def test_chosen_paths_and_another_folder(watch: SimpleNamespace, context: FakeCo
     assert (workspace / "zero").read_text() == "changed"
     restore(context, to=f"{context.agent.state_folder}/look", health="skip")
     assert Path(context.agent.state_folder, "look/zero").read_text() == ""
-    restore(context, to=f"{watch.data_dir}/restores/look")
+    restore(context, to=f"{watch.data_dir}/restores/acme/look")
     shutil.rmtree(f"{watch.data_dir}/restores")
-    for to in ("/etc", "look", f"{context.agent.state_folder}/../../elsewhere"):
+    for to in (
+        f"{watch.data_dir}/restores/rival/look",
+        "/etc",
+        "look",
+        f"{context.agent.state_folder}/../../elsewhere",
+    ):
         with pytest.raises(ExecutorError, match="is not inside of the folders") as caught:
             restore(context, to=to)
         assert caught.value.code == "place_refused"

@@ -113,7 +113,9 @@ def test_a_failure_is_one_line_with_its_reason(environment: dict[str, str], chan
     assert environment["AWS_SECRET_ACCESS_KEY"] not in done.stderr
 
 
-@pytest.mark.parametrize("change", [{"S3_KEEP": "0"}, {"S3_KEEP": "many"}, {"S3_ENDPOINT_URL": "minio:9000"}])
+@pytest.mark.parametrize(
+    "change", [{"S3_KEEP": "0"}, {"S3_KEEP": "many"}, {"S3_ENDPOINT_URL": "minio:9000"}, {"S3_SSE": "yes"}]
+)
 def test_a_wrong_setting_is_a_usage_error(environment: dict[str, str], change: dict[str, str]) -> None:
     done = s3({**environment, **change}, "ls")
     assert done.returncode == 2
