@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from backups.archive.errors import ArchiveUnsafeError, DiskFullError
 from backups.archive.heads import Head
@@ -79,7 +79,8 @@ def extract(reading: Reading, root: int, wanted: Wanted | None = None) -> None:
         for head, entry in reading:
             path = wanted.renamed(entry.path)
             if wanted.has(path, is_folder=entry.kind == "folder"):
-                writer.write(head, replace(entry, path=path, target=wanted.renamed(entry.target)), reading)
+                renamed = Entry(kind=entry.kind, path=path, target=wanted.renamed(entry.target))
+                writer.write(head, renamed, reading)
         if wanted.sources - known:
             raise LinkSourcesMissing
         writer.finish()
@@ -96,10 +97,12 @@ class _Writer:
         self._symlinks: list[tuple[Parts, Head]] = []
         self._unlooked = 0
         self._own_ids = (os.geteuid(), os.getegid())
-        self._open: tuple[Parts, int] = ((), os.dup(root))
+        self._path: Parts = ()
+        self._open = [os.dup(root)]
 
     def close(self) -> None:
-        os.close(self._open[1])
+        for descriptor in self._open:
+            os.close(descriptor)
 
     def write(self, head: Head, entry: Entry, reading: Reading) -> None:
         if entry.kind == "folder":
@@ -113,24 +116,24 @@ class _Writer:
             self._file(head, entry.path, reading.content())
 
     def finish(self) -> None:
-        """Links once all else is written; folders from the deepest, as a mode may bar the way down."""
+        """Links once all else is written; a folder after what lies in it, as its mode may bar the way down."""
         for path, head in self._symlinks:
             parent = self._folder(path[:-1])
             os.symlink(head.link, path[-1], dir_fd=parent)
             if (owner := self._owner(head)) is not None:
                 os.chown(path[-1], *owner, dir_fd=parent, follow_symlinks=False)
-        for path, head in sorted(self._folders, key=lambda item: len(item[0]), reverse=True):
+        for path, head in sorted(self._folders, key=lambda item: item[0], reverse=True):
             self._settle(self._folder(path), head)
 
     def _folder(self, path: Parts) -> int:
-        """A descriptor of the folder, made when missing; kept open until another one is asked for."""
-        if self._open[0] != path:
-            descriptor = os.dup(self._root)
-            for part in path:
-                descriptor = _step(descriptor, part)
-            os.close(self._open[1])
-            self._open = (path, descriptor)
-        return self._open[1]
+        """A descriptor of the folder, made when missing. Those on the way to it stay open: the next one is near."""
+        while self._path != path[: len(self._path)]:
+            os.close(self._open.pop())
+            self._path = self._path[:-1]
+        for part in path[len(self._path) :]:
+            self._open.append(_step(self._open[-1], part))
+            self._path += (part,)
+        return self._open[-1]
 
     def _hardlink(self, entry: Entry) -> None:
         source = os.dup(self._folder(entry.target[:-1]))
@@ -212,10 +215,7 @@ def _put_between_holes(descriptor: int, head: Head, content: Iterable[bytes | me
 
 def _step(descriptor: int, part: str) -> int:
     try:
-        try:
-            return os.open(part, _FOLDER, dir_fd=descriptor)
-        except FileNotFoundError:
-            os.mkdir(part, 0o700, dir_fd=descriptor)
-            return os.open(part, _FOLDER, dir_fd=descriptor)
-    finally:
-        os.close(descriptor)
+        return os.open(part, _FOLDER, dir_fd=descriptor)
+    except FileNotFoundError:
+        os.mkdir(part, 0o700, dir_fd=descriptor)
+        return os.open(part, _FOLDER, dir_fd=descriptor)

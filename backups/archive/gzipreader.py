@@ -12,8 +12,8 @@ from backups.archive.gzipcodec import BROKEN, decompressor
 from backups.archive.rules import Limits
 from backups.archive.stores import Readable
 
-_COMPRESSED = 128 * 1024
-_PIECE = 256 * 1024
+_COMPRESSED = 256 * 1024
+_PIECE = 512 * 1024
 _AHEAD = 8
 
 
