@@ -122,16 +122,21 @@ def _told(problem: str) -> dict[str, str]:
 
 
 def _unchanged(task: Task, began: datetime, context: RunContext) -> Backup | None:
-    if task.fingerprint is None or task.payload.if_unchanged != "skip":
+    # What a command before the backup may write is not there yet.
+    if task.fingerprint is None or task.payload.if_unchanged != "skip" or task.payload.before:
         return None
     context.check()
-    return backup_unchanged(
+    same = backup_unchanged(
         origin=task.origin,
         place=task.place,
         fingerprint=task.fingerprint(),
         key_id=recipient_of(task.payload.recipient).key_id,
         at=began,
     )
+    if same is None:
+        return None
+    with contextlib.closing(Place.of(same).store(context.check)) as store:
+        return same if store.exists(same.name) else None
 
 
 def _make(task: Task, context: RunContext) -> Made:

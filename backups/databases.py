@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import Field
 
 from backups.archive.errors import ArchiveError, PlaceRefusedError, SourceMissingError
-from backups.archive.folder import open_folder
+from backups.archive.folder import open_folder, outermost
 from backups.models import Backup
 from backups.places import own_paths
 from backups.sqlite.finding import Database, Found, find_databases
@@ -71,7 +71,7 @@ def data_folder(payload: DatabasesPayload, agent: AgentView | None) -> DataFolde
     if not roots:
         raise ValueError(f"The agent '{agent.slug}' has no state folder. Set one: manage.py agent edit --state FOLDER.")
     folder = roots[0] / (payload.source or ("data" if (roots[0] / "data").is_dir() else ""))
-    root = next((root for root in roots if folder.resolve().is_relative_to(root.resolve())), None)
+    root = outermost(folder, roots)
     if root is None:
         raise PlaceRefusedError(
             f"{folder} is not inside of the folders of the agent '{agent.slug}': choose a folder in one of them.",

@@ -66,6 +66,7 @@ class Backup(models.Model):
     still_at = models.DateTimeField(help_text="The last time at which its source was found unchanged.")
     created_at = models.DateTimeField()
     checked_at = models.DateTimeField(null=True, blank=True)
+    tried_at = models.DateTimeField(null=True, blank=True, help_text="The last time at which it was to be checked.")
     verified_at = models.DateTimeField(null=True, blank=True)
     drilled_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -91,7 +92,7 @@ class Backup(models.Model):
             # serves: the archives of an agent, newest first; retention, the report
             models.Index(fields=["organisation", "agent_slug", "-began_at"], name="backup_agent_newest"),
             # serves: the re-check, which takes what was not looked at for the longest time
-            models.Index(fields=["checked_at"], condition=~Q(state="deleted"), name="backup_checked_longest_ago"),
+            models.Index(fields=["tried_at"], condition=~Q(state="deleted"), name="backup_tried_longest_ago"),
         ]
         ordering = ["-began_at", "-pk"]
 
@@ -143,6 +144,7 @@ class Restore(models.Model):
     kept = models.CharField(max_length=1024, blank=True, help_text="Where the former tree is.")
     brought = models.JSONField(default=list, blank=True, help_text="Paths that it put there; none: the whole folder.")
     retired = models.JSONField(default=list, blank=True, help_text="Paths that it moved to where the former tree is.")
+    carried = models.JSONField(default=list, blank=True, help_text="Paths that went over into the new tree.")
     state = models.CharField(max_length=12, choices=State.choices)
     problem = models.TextField(blank=True)
     entries = models.BigIntegerField(default=0)

@@ -13,8 +13,15 @@ from typing import Any, Literal
 from django.conf import settings
 from pydantic import Field
 
-from backups.archive.errors import ArchiveDamagedError, ArchiveError, PlaceRefusedError
+from backups.archive.errors import (
+    ArchiveDamagedError,
+    ArchiveError,
+    ArchiveMissingError,
+    ArchiveUnsafeError,
+    PlaceRefusedError,
+)
 from backups.archive.extract import Parts, Wanted
+from backups.archive.folder import outermost
 from backups.archive.naming import stamp_text
 from backups.archive.reading import Found
 from backups.archive.recovery import recover
@@ -27,7 +34,7 @@ from backups.checks import content_problems
 from backups.encryption import decrypted_for
 from backups.health import HealthError, wait_until_healthy
 from backups.models import Backup, Restore
-from backups.places import Place
+from backups.places import Place, own_paths
 from backups.services.restores import restore_record
 from backups.services.states import backup_damaged
 from backups.services.verification import top_of
@@ -75,6 +82,14 @@ def owner_of(text: str | None) -> tuple[int, int] | None:
     return int(user), int(group)
 
 
+def path_parts(text: str) -> Parts:
+    """A path below the restored folder. Raises :class:`InvalidInput`."""
+    parts = tuple(part for part in text.split("/") if part not in {"", "."})
+    if not parts or ".." in parts or text.startswith("/"):
+        raise InvalidInput(f"{text!r} is no path in the archive: give one such as notes/today.md.", field="paths")
+    return parts
+
+
 def modes_of(folder: str | None, file: str | None) -> tuple[int, int] | None:
     """Of folders and files; seed 002's 0700 and 0600 stand in where one is missing. Raises :class:`InvalidInput`."""
     if folder is None and file is None:
@@ -93,6 +108,7 @@ class Work:
     agent: AgentView
     target: Path
     payload: RestorePayload
+    beneath: Path | None = None
     renamed: Callable[[Parts], Parts] = field(default=lambda path: path)
 
     @property
@@ -133,20 +149,33 @@ def target_in(payload: RestorePayload, source: str, agent: AgentView, *, organis
 
     Raises ``PlaceRefusedError``.
     """
+    return target_beneath(payload, source, agent, organisation=organisation)[0]
+
+
+def target_beneath(
+    payload: RestorePayload, source: str, agent: AgentView, *, organisation: str = ""
+) -> tuple[Path, Path]:
+    """The target, and the outermost folder of the operator's that it lies in: below that an agent may put links."""
     target = Path(payload.to or source)
     roots = [Path(folder) for folder in (agent.workspace_folder, agent.state_folder) if folder]
     # Each organisation has its own: what lies there is somebody's workspace. Without its name only the form is judged.
     roots.append(Path(settings.WATCHBILL.data_dir) / "restores" / organisation)
-    if not target.is_absolute() or not any(target.resolve().is_relative_to(root.resolve()) for root in roots):
+    root = outermost(target, roots)
+    if not target.is_absolute() or root is None:
         raise PlaceRefusedError(
             f"{target} is not inside of the folders of the agent '{agent.slug}', nor below {roots[-1]}: choose a "
             "folder there. `manage.py backup restore --file` restores anywhere.",
         )
-    return target
+    return target, root
 
 
 def check(payload: RestorePayload, agent: AgentView | None) -> None:
     """What could never be restored is refused when it is asked for. Raises ``ValueError``."""
+    for path in payload.paths:
+        try:
+            path_parts(path)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
     if payload.to is not None and agent is not None:
         try:
             target_in(payload, "", agent)
@@ -171,6 +200,8 @@ def restore(work: Work, context: RunContext) -> Result:
     try:
         found, placed = _carry_out(work, context)
     except (ArchiveError, DockerError, HealthError) as error:
+        if isinstance(error, ArchiveDamagedError | ArchiveUnsafeError | ArchiveMissingError):
+            backup_damaged(backup=work.backup, problem=str(error))
         restore_record(state=Restore.State.FAILED, problem=str(error), seconds=time.monotonic() - started, **values)
         context.log(f"Restore failed: {error}\nThe former tree stands.\n")
         raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
@@ -179,6 +210,7 @@ def restore(work: Work, context: RunContext) -> Result:
         kept=str(placed.kept or ""),
         brought=list(placed.brought),
         retired=list(placed.retired),
+        carried=list(placed.carried),
         entries=found.entries,
         tree_bytes=found.size,
         seconds=time.monotonic() - started,
@@ -215,7 +247,7 @@ def order_of(work: Work) -> Order:
     """What of the archive goes where."""
     backup, payload = work.backup, work.payload
     wanted = Wanted(
-        paths=tuple(tuple(part for part in path.split("/") if part not in {"", "."}) for path in payload.paths),
+        paths=tuple(map(path_parts, payload.paths)),
         whole=top_of(backup.kind) != "",
         renamed=work.renamed,
         owner=owner_of(payload.chown),
@@ -230,7 +262,18 @@ def order_of(work: Work) -> Order:
         size=backup.tree_bytes or 0,
         sha256=backup.sha256,
         decrypted=decrypted_for(backup.name, backup.key_id),
+        keep=_kept_in_place(work),
+        beneath=work.beneath,
     )
+
+
+def _kept_in_place(work: Work) -> tuple[str, ...]:
+    """What lies in the target and in no archive of it: our own folders, and what the backup was told to leave out."""
+    here = work.target.resolve()
+    own = [str(path.relative_to(here)) for path in own_paths() if path != here and path.is_relative_to(here)]
+    named = [str(path) for path in work.backup.details.get("leave_out", [])]
+    plain = [path for path in named if path and not {"", ".", ".."} & set(path.split("/"))]
+    return tuple(dict.fromkeys([*own, *plain]))
 
 
 def _carry_out(work: Work, context: RunContext) -> tuple[Found, Placed]:
@@ -259,8 +302,7 @@ def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Plac
             raise Stopped("another attempt has taken over this run")
         placed = restoration.place()
         try:
-            start()
-            if work.payload.health == "check" and work.is_in_place:
+            if start() and work.payload.health == "check" and work.is_in_place:
                 wait_until_healthy(work.agent, seconds=work.payload.health_seconds, check=context.check)
         except BaseException as error:
             context.log(f"The agent is not well with what was restored ({error}): the former tree comes back.\n")
@@ -275,19 +317,24 @@ def _stopped(work: Work, context: RunContext) -> Any:
     """Stops the container, if it is there, runs, and is to be; starts it again at the end, or when told."""
     name = work.agent.container_name
     if not (name and work.payload.stop_container and work.is_in_place):
-        yield lambda: None
+        yield lambda: True
         return
     with contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client:
-        context.record_handle(_handle(work, container=name))
-        was_running = _stop(client, name, work, context)
+        was_running = _is_running(client, name, context)
+        if was_running:
+            context.record_handle(_handle(work, container=name))
+            client.stop(name, seconds=work.payload.stop_seconds)
+            context.log(f"Stopped the container {name}\n")
         is_started = False
 
-        def start() -> None:
+        def start() -> bool:
+            """Whether it runs now: one that had been stopped before stays so, and can't be well."""
             nonlocal is_started
             if was_running and not is_started:
                 client.start(name)
                 is_started = True
                 context.log(f"Started the container {name}\n")
+            return was_running
 
         try:
             yield start
@@ -295,16 +342,13 @@ def _stopped(work: Work, context: RunContext) -> Any:
             start()
 
 
-def _stop(client: DockerClient, name: str, work: Work, context: RunContext) -> bool:
-    """Whether it ran until now. One that was removed keeps nobody from restoring its files."""
+def _is_running(client: DockerClient, name: str, context: RunContext) -> bool:
+    """One that was removed keeps nobody from restoring its files."""
     try:
-        was_running = client.stop(name, seconds=work.payload.stop_seconds)
+        return client.state(name).running
     except ContainerMissingError:
         context.log(f"There is no container {name} to stop: restoring its files all the same.\n")
         return False
-    if was_running:
-        context.log(f"Stopped the container {name}\n")
-    return was_running
 
 
 def _handle(work: Work, container: str = "") -> Mapping[str, Any]:

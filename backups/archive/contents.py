@@ -13,12 +13,15 @@ from typing import IO, Any
 from backups.archive.errors import ArchiveDamagedError
 from backups.archive.footer import SIZE, manifest_offset
 from backups.archive.gzipreader import GzipReader
-from backups.archive.manifest import NAME, Manifest, is_entry, read_manifest, spool
+from backups.archive.manifest import MOST_LINE, NAME, Manifest, is_entry, read_manifest, spool
 from backups.archive.naming import CHECKSUM_SUFFIX, parse_checksum
 from backups.archive.reading import Reading
-from backups.archive.rules import Limits, trusting
+from backups.archive.rules import Limits
 from backups.archive.stores import Readable, Source
 from backups.archive.tarstream import TarStream
+
+#: Two million entries.
+_MOST_MANIFEST = 1024**3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class Contents:
     def entries(self) -> Iterator[dict[str, Any]]:
         """In the archive's order; ``docs/backups.md`` lists their fields."""
         self.lines.seek(0)
-        for line in self.lines:
+        for line in iter(lambda: self.lines.readline(MOST_LINE), b""):
             if is_entry(line):
                 yield json.loads(line)
 
@@ -67,13 +70,15 @@ def _all(stream: Readable, most: int) -> bytes:
 
 def _by_manifest(source: Source, name: str, offset: int) -> Contents:
     lines = spool()
-    with contextlib.closing(source.reader(name, offset=offset)) as stream, GzipReader(stream, trusting()) as gunzip:
+    with contextlib.closing(source.reader(name, offset=offset)) as stream, GzipReader(stream, Limits()) as gunzip:
         tar = TarStream(gunzip.piece)
         head = next(iter(tar), None)
         if head is None or head.name != NAME:
             raise ArchiveDamagedError("There is no manifest where the archive's end says.")
         for part in tar.content():
             lines.write(part)
+            if lines.tell() > _MOST_MANIFEST:
+                raise ArchiveDamagedError("The manifest is longer than one can be.")
     lines.seek(0)
     return Contents(manifest=read_manifest(lines), lines=lines)
 

@@ -33,7 +33,7 @@ class Wanted:
     """What is written, and how.
 
     ``paths``: these and what lies below them; none means all. ``whole``: the archive is the whole folder; else each of
-    its top names is a thing of its own, which takes the place of the one in the folder and leaves the others alone.
+    its files takes the place of the one in the folder, and what else is there stays.
     ``renamed``: the path under which an entry is written. ``owner``: (uid, gid) for everything, instead of the
     archive's. ``modes``: (folders, files), likewise. ``found`` is filled with the chosen paths that were there.
     """
@@ -55,8 +55,8 @@ class Wanted:
     def has(self, path: Parts, *, is_folder: bool) -> bool:
         """Whether to write it. Folders on the way to a chosen path are, for their modes."""
         if not self.paths:
-            if not self.whole and path:
-                self.found.add(path[:1])
+            if not self.whole and path and not is_folder:
+                self.found.add(path)
             return bool(path) or self.whole
         for chosen in self.paths:
             if path[: len(chosen)] == chosen:

@@ -52,6 +52,19 @@ def open_folder(folder: Path, *, beneath: Path | None = None) -> int:
         raise _unreadable(str(folder), error) from error
 
 
+def outermost(folder: Path, roots: Iterable[Path]) -> Path | None:
+    """The outermost of the roots that a folder lies in, by its name and by where its links lead; None: in none.
+
+    Of two roots within each other the inner one is its owner's to move: a link in its place would lead anywhere.
+    """
+    name = Path(os.path.normpath(folder))
+    named = [root for root in roots if name.is_relative_to(os.path.normpath(root))]
+    if not named:
+        return None
+    root = min(named, key=lambda each: len(each.parts))
+    return root if folder.resolve().is_relative_to(root.resolve()) else None
+
+
 def _descend(descriptor: int, parts: tuple[str, ...]) -> int:
     for part in parts:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -59,6 +60,7 @@ class FolderStore:
             try:
                 file = self._path(name).open("rb")
             except FileNotFoundError as error:
+                self._require_folder()
                 raise self._missing(name) from error
             file.seek(offset)
             return file
@@ -94,6 +96,11 @@ class FolderStore:
     def _path(self, name: str) -> Path:
         return self.folder / require_archive_name(name)
 
+    def _require_folder(self) -> None:
+        """A volume that is not mounted says nothing of the archives that it holds."""
+        if not self.folder.is_dir():
+            raise StoreFailedError(f"The folder {self.folder} is not there. Is its volume mounted?")
+
     def _missing(self, name: str) -> ArchiveError:
         return ArchiveMissingError(f"There is no archive {name} in {self.place}.")
 
@@ -112,7 +119,7 @@ class FolderUpload:
         self._path, self._hooks = path, hooks
         self._over = False
         hooks.on_handle({"store": "folder", "folder": str(path.parent), "name": path.name})
-        self._file = _open_new(_partial(path))
+        self._file = _open_partial(_partial(path))
         if os.path.lexists(path):
             self.abort()
             raise NameTakenError(f"{path.name} exists.")
@@ -177,6 +184,33 @@ def _open_new(path: Path) -> BinaryIO:
         return os.fdopen(os.open(path, flags, 0o600), "wb")
     except FileExistsError as error:
         raise NameTakenError(f"{path.name} is just being written by another backup.") from error
+
+
+def _open_partial(path: Path) -> BinaryIO:
+    """Locked while its process lives: one that nobody holds is the rest of a crash, and makes room."""
+    try:
+        file = _open_new(path)
+    except NameTakenError:
+        if not _is_stale(path):
+            raise
+        path.unlink(missing_ok=True)
+        file = _open_new(path)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def _is_stale(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _settle(file: BinaryIO) -> None:

@@ -51,8 +51,9 @@ class GzipWriter:
         self._hand_over(_NEXT_MEMBER)
 
     def finish(self) -> None:
-        self._hand_over(None)
-        self._is_over = True
+        self._raise_failure()
+        self._is_over = True  # first: the thread asks for it as soon as it has the sign of the end
+        self._pieces.put(None)
         self._thread.join()
         self._raise_failure()
 

@@ -24,7 +24,7 @@ NAME = "watchbill-manifest.jsonl"
 #: Beyond this it goes to a file without a name.
 _IN_MEMORY = 4 * 1024**2
 #: No line of ours is longer: two names of 4 KiB, each byte escaped, and small change.
-_MOST_LINE = 128 * 1024
+MOST_LINE = 128 * 1024
 
 
 def spool() -> IO[bytes]:
@@ -101,7 +101,7 @@ class Manifest:
 def read_manifest(file: IO[bytes]) -> Manifest:
     """Without the entries. Raises ``ArchiveDamagedError`` for what is no manifest."""
     found: dict[str, dict[str, Any]] = {}
-    while line := file.readline(_MOST_LINE):
+    while line := file.readline(MOST_LINE):
         if not is_entry(line):
             found |= {key: value for key, value in _object(line).items() if isinstance(value, dict)}
     if found.keys() != {"archive", "end"}:
@@ -111,7 +111,7 @@ def read_manifest(file: IO[bytes]) -> Manifest:
 
 def read_entries(file: IO[bytes]) -> Iterator[dict[str, Any]]:
     """The entries as objects (``docs/backups.md`` lists their fields)."""
-    while line := file.readline(_MOST_LINE):
+    while line := file.readline(MOST_LINE):
         if is_entry(line):
             yield _object(line)
 
@@ -119,7 +119,7 @@ def read_entries(file: IO[bytes]) -> Iterator[dict[str, Any]]:
 def _object(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(str(error)) from error
     if not isinstance(value, dict):
         raise _damaged("a line is no object")

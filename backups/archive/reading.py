@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from backups.archive.digests import Digest, digest_of
 from backups.archive.errors import ArchiveDamagedError, ArchiveUnsafeError
 from backups.archive.gzipreader import GzipReader
 from backups.archive.heads import Head
-from backups.archive.manifest import NAME, Manifest, entry_line, is_entry, read_manifest, spool
+from backups.archive.manifest import MOST_LINE, NAME, Manifest, entry_line, is_entry, read_manifest, spool
 from backups.archive.rules import Entry, Limits, Rules
 from backups.archive.stores import Hooks, Readable
 from backups.archive.tarstream import TarStream
+
+#: Of a manifest, beside the lines of the entries.
+_MOST_BESIDES = 4 * 1024**2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,8 @@ class Reading:
         limits = limits or Limits()
         self._hooks = hooks or Hooks()
         self._stored = _Hashed(stream)
-        self._gzip = GzipReader(decrypted(self._stored) if decrypted else self._stored, limits)
+        self._plain_stream: Readable = decrypted(self._stored) if decrypted else self._stored
+        self._gzip = GzipReader(self._plain_stream, limits)
         self._tar = TarStream(self._piece)
         self._rules = Rules(limits, top)
         self._lines = spool()
@@ -124,14 +129,17 @@ class Reading:
 
     def _keep_manifest(self) -> None:
         self._manifest = spool()
+        most = self._lines.tell() + _MOST_BESIDES
         for part in self._tar.content():
             self._manifest.write(part)
+            if self._manifest.tell() > most:
+                raise ArchiveUnsafeError("The archive's manifest is longer than its entries can be.")
 
     def _compared(self, manifest: IO[bytes]) -> Manifest:
         """Line by line: both are in the archive's order."""
         self._lines.seek(0)
         manifest.seek(0)
-        for line in manifest:
+        for line in iter(lambda: manifest.readline(MOST_LINE), b""):
             if is_entry(line) and line != (found := self._lines.readline()):
                 raise _differs(found or line)
         if more := self._lines.readline():
@@ -145,7 +153,7 @@ class Reading:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._gzip:
+        with contextlib.closing(self._plain_stream), self._gzip:
             self._lines.close()
             if self._manifest is not None:
                 self._manifest.close()

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -25,6 +25,7 @@ from backups.archive.errors import (
     store_error,
 )
 from backups.archive.extract import LinkSourcesMissing, Wanted, extract
+from backups.archive.folder import open_folder
 from backups.archive.journal import COMPANIONS, KEPT, STAGING, Journal, Step
 from backups.archive.naming import TOP
 from backups.archive.reading import Found, Reading
@@ -43,7 +44,8 @@ class Order:
 
     ``top``: the archive's folder that becomes the target. ``size``: bytes that the tree will take, when known.
     ``sha256``: what the archive has to be, when known; else what lies beside it says so. ``decrypted``: as ``Reading``
-    has it.
+    has it. ``keep``: paths below the target that no archive of it holds: they stay, in the new tree. ``beneath``: the
+    folder that the target must lie in, whatever links somebody has put on the way.
     """
 
     target: Path
@@ -54,6 +56,8 @@ class Order:
     size: int = 0
     sha256: str = ""
     decrypted: Callable[[Readable], Readable] | None = None
+    keep: tuple[str, ...] = ()
+    beneath: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +97,7 @@ class Restoration:
         self._kept_suffix = ""
         self._brought: list[str] = []
         self._retired: list[str] = []
+        self._carried: list[str] = []
         self._staging = f"{STAGING}{secrets.token_hex(8)}"
         self._journal = Journal(target=str(self.target), staging=self._staging, archive=name)
         self._open: contextlib.ExitStack = contextlib.ExitStack()
@@ -128,7 +133,8 @@ class Restoration:
             self._journal.phase = "moved"
             self._journal.save(self._staged)
         kept = Path(self._journal.kept) if self._journal.kept else None
-        return Placed(kept=kept, brought=tuple(self._brought), retired=tuple(self._retired))
+        brought, retired, carried = map(tuple, (self._brought, self._retired, self._carried))
+        return Placed(kept=kept, brought=brought, retired=retired, carried=carried)
 
     def undo(self) -> None:
         """Bring the former tree back."""
@@ -164,7 +170,8 @@ class Restoration:
 
     def _make_staging(self) -> None:
         self._home_path.mkdir(parents=True, exist_ok=True)
-        self._home = self._open.enter_context(_opened(self._home_path))
+        self._home = open_folder(self._home_path, beneath=self._beneath())
+        self._open.callback(os.close, self._home)
         os.mkdir(self._staging, 0o700, dir_fd=self._home)
         self._staged = self._open.enter_context(_opened(self._staging, self._home))
         if not journals.try_lock(self._staged):
@@ -172,6 +179,11 @@ class Restoration:
         self._journal.save(self._staged)
         recover(self.target, but=self._staging)
         os.mkdir(_NEW, 0o700, dir_fd=self._staged)
+
+    def _beneath(self) -> Path | None:
+        """The folder that holds the outermost one of an agent is not the agent's."""
+        root = self._order.beneath
+        return None if root is None or self.target == root.resolve() else root
 
     def _extract_all(self) -> tuple[Found, bool]:
         try:
@@ -249,10 +261,23 @@ class Restoration:
         else:
             self._journal.steps.append(Step(source=name, destination=away, inode=former))
             self._bring(staged, name)
+        self._carry_over(f"{self.target.name}/", away)
+
+    def _carry_over(self, prefix: str, away: str) -> None:
+        """What the archive does not hold on purpose, above all the archives that lie in here, is not retired."""
+        for path in self._order.keep:
+            if os.path.lexists(self.target / path):
+                step = Step(
+                    source=f"{away}/{path}", destination=f"{prefix}{path}", inode=_inode(f"{prefix}{path}", self._home)
+                )
+                self._journal.steps.append(step)
+                self._carried.append(path)
 
     def _plan_entries(self) -> None:
         kept = self._kept_suffix
         for name in self._former():
+            if name in self._order.keep:
+                continue
             self._bring(name, f"{kept}/{name}")
             self._journal.kept = str(self.target / kept)
             self._retired.append(name)
@@ -260,6 +285,9 @@ class Restoration:
             for name in os.listdir(root):  # noqa: PTH208 - of a descriptor
                 self._bring(f"{self._staging}/{_NEW}/{name}", name)
                 self._brought.append(name)
+        deeper = [path for path in self._order.keep if "/" in path]
+        self._order = replace(self._order, keep=tuple(deeper))
+        self._carry_over("", kept)
 
     def _plan_chosen(self) -> None:
         """Each path on its own; what was there goes to where the former tree would be."""

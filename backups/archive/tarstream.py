@@ -33,6 +33,7 @@ _DECIMAL = 18
 _USED = frozenset({b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"})
 _SPARSE = b"GNU.sparse."
 _LONGEST_NUMBER = 20
+_MOST_RECORDS = 1000
 
 
 class _Numbers(TypedDict):
@@ -302,15 +303,17 @@ def _seconds(text: bytes) -> int:
 def _records(body: bytes) -> dict[bytes, bytes]:
     """Each is ``LENGTH KEY=VALUE`` and a line feed."""
     found: dict[bytes, bytes] = {}
-    while body.strip(b"\0"):
-        digits, _, _ = body.partition(b" ")
-        length = _decimal(digits)
-        record = body[len(digits) + 1 : length]
-        key, equals, value = record.partition(b"=")
-        if not equals or not value.endswith(b"\n") or length > len(body):
+    at, end = 0, len(body.rstrip(b"\0"))
+    while at < end:
+        space = body.find(b" ", at, at + _LONGEST_NUMBER)
+        length = _decimal(body[at:space]) if space > 0 else 0
+        key, equals, value = body[space + 1 : at + length].partition(b"=")
+        if not equals or not value.endswith(b"\n") or at + length > len(body):
             raise _damaged("an extended header can't be read")
         found[key] = value[:-1]
-        body = body[length:]
+        if len(found) > _MOST_RECORDS:
+            raise ArchiveUnsafeError("The archive holds an entry with more attributes than any has.")
+        at += length
     if any(b"\0" in found.get(key, b"") for key in (b"path", b"linkpath", b"GNU.sparse.name")):
         raise ArchiveUnsafeError("The archive holds a name with a zero byte: it was made to do harm.")
     return found

@@ -21,7 +21,7 @@ def transfer(name: str, source: Store, target: Store, *, sha256: str = "", hooks
     try:
         upload = target.begin(name, hooks)
     except NameTakenError:
-        if expected and target.checksum(name) == expected:
+        if expected and _is_there(name, source, target) and target.checksum(name) == expected:
             return
         raise
     digest = hashlib.sha256()
@@ -39,3 +39,9 @@ def transfer(name: str, source: Store, target: Store, *, sha256: str = "", hooks
         upload.publish(digest.hexdigest())
     finally:
         upload.abort()
+
+
+def _is_there(name: str, source: Store, target: Store) -> bool:
+    """The archive itself, and as long as it is here: its checksum is published before it."""
+    sizes = [{stored.size for stored in store.archives() if stored.name == name} for store in (source, target)]
+    return bool(sizes[0]) and sizes[0] == sizes[1]

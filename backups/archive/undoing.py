@@ -23,12 +23,13 @@ class Placed:
     """What a restore did to its target. ``kept``: where the former tree is, None where there was none.
 
     ``brought`` and ``retired``: paths below the target that it put there, and that it moved to ``kept``; both are empty
-    when the target was exchanged as a whole.
+    when the target was exchanged as a whole. ``carried``: paths that went over from the former tree into the new one.
     """
 
     kept: Path | None
     brought: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
+    carried: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -66,6 +67,7 @@ def _put_back(target: Path, kept: Path, placed: Placed, stack: contextlib.ExitSt
         journal.steps = _whole(target.name, kept.name, name, home, staging)
     else:
         journal.steps = _paths(prefix, kept.name, name, placed, home)
+    journal.steps = _carried(prefix, kept.name, placed, home) + journal.steps
     _carry_out(journal, home, staging)
     shutil.rmtree(kept.name, ignore_errors=True, dir_fd=home)
 
@@ -93,6 +95,15 @@ def _whole(target: str, kept: str, staging: str, home: int, staged: int) -> list
             Step(source=kept, destination=gone, inode=present),
         ]
     return [Step(source=target, destination=gone, inode=present), Step(source=kept, destination=target, inode=former)]
+
+
+def _carried(prefix: str, kept: str, placed: Placed, home: int) -> list[Step]:
+    """Back into the former tree, before that returns."""
+    return [
+        Step(source=f"{prefix}{path}", destination=f"{kept}/{path}", inode=inode)
+        for path in placed.carried
+        if (inode := _inode_or_none(f"{prefix}{path}", home)) is not None
+    ]
 
 
 def _paths(prefix: str, kept: str, staging: str, placed: Placed, home: int) -> list[Step]:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from backups import archiving
 from backups.archive.errors import ArchiveError
@@ -154,14 +154,39 @@ def _add_all(
 ) -> dict[Database, dict[str, Any]]:
     """What the manifest tells of each. One that nobody named may vanish meanwhile, as an agent's scratch files do."""
     added: dict[Database, dict[str, Any]] = {}
+    folders: set[str] = set()
     for database in found.databases:
         try:
+            _add_folders(root, database.path, folders, writer)
             added[database] = _add(root, database, copy, writer, context)
         except DatabaseMissingError:
             if is_chosen or len(found.databases) == 1:
                 raise
             writer.packed.note(f"{database.path}: vanished before it was copied", skipped=True)
     return added
+
+
+def _add_folders(root: int, path: str, known: set[str], writer: TarWriter) -> None:
+    """Those on the way to a database, for their owners and modes."""
+    parts = path.split("/")[:-1]
+    for length in range(1, len(parts) + 1):
+        name = "/".join(parts[:length])
+        if name not in known:
+            known.add(name)
+            status = os.stat(name, dir_fd=root, follow_symlinks=False)
+            writer.add(Head(name=name, kind="folder", **_metadata(status)))
+
+
+class _Metadata(TypedDict):
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+
+
+def _metadata(status: os.stat_result) -> _Metadata:
+    mode, mtime = stat.S_IMODE(status.st_mode), int(status.st_mtime)
+    return _Metadata(mode=mode, uid=status.st_uid, gid=status.st_gid, mtime=mtime)
 
 
 def _lost(data: DataFolder, root: int, added: tuple[Database, ...], context: RunContext) -> dict[str, str]:
@@ -179,11 +204,8 @@ def _add(root: int, database: Database, copy: Path, writer: TarWriter, context: 
     head = Head(
         name=archived_name(database.path, stamp_text(writer.about.name)),
         kind="file",
-        mode=stat.S_IMODE(status.st_mode),
-        uid=status.st_uid,
-        gid=status.st_gid,
         size=copied.size,
-        mtime=int(status.st_mtime),
+        **_metadata(status),
     )
     with copy.open("rb") as file:
         writer.add(head, iter(lambda: file.read(CHUNK), b""))

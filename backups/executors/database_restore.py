@@ -31,11 +31,11 @@ class DatabaseRestore(Executor[RestorePayload]):
             payload, kind="database", organisation_id=context.organisation_id, agent=agent.slug
         )
         try:
-            target = restoring.target_in(payload, backup.source, agent, organisation=context.organisation)
+            target, beneath = restoring.target_beneath(payload, backup.source, agent, organisation=context.organisation)
         except ArchiveError as error:
             raise ExecutorError(error.code, str(error), retryable=False) from error
         renamed = restoring.unstamped(backup)
-        work = Work(backup=backup, agent=agent, target=target, payload=payload, renamed=renamed)
+        work = Work(backup=backup, agent=agent, target=target, beneath=beneath, payload=payload, renamed=renamed)
         return restoring.restore(work, context)
 
     def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:

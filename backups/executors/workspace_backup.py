@@ -14,7 +14,7 @@ from pydantic import Field
 
 from backups import archiving
 from backups.archive.errors import ArchiveError, PlaceRefusedError
-from backups.archive.folder import Scope, fingerprint_of, open_folder, pack_folder
+from backups.archive.folder import Scope, fingerprint_of, open_folder, outermost, pack_folder
 from backups.archive.repack import pack_tar
 from backups.archive.tarwriter import TarWriter
 from backups.archiving import ArchivePayload, Task
@@ -22,6 +22,7 @@ from backups.encryption import recipient_of
 from backups.places import Place, own_paths, place_for
 from backups.services.recording import Origin
 from fleet.clients.docker import DockerClient
+from schedules.engine.storable import storable_json
 from schedules.executors.base import AgentView, Executor, ExecutorError, Result, RunContext
 
 
@@ -99,9 +100,8 @@ def _plan(payload: WorkspaceBackupPayload, agent: AgentView | None, *, organisat
 def _root_of(source: Path, agent: AgentView) -> Path:
     """An agent's backup reads that agent's folders, never the rest of this host."""
     roots = [Path(folder) for folder in (agent.workspace_folder, agent.state_folder) if folder]
-    for root in roots:
-        if source.resolve().is_relative_to(root.resolve()):
-            return root
+    if (root := outermost(source, roots)) is not None:
+        return root
     raise PlaceRefusedError(
         f"{source} is not inside of the folders of the agent '{agent.slug}': choose its workspace, its state "
         "folder, or a folder in one of them.",
@@ -126,6 +126,7 @@ def _left_out(payload: WorkspaceBackupPayload, source: Path, root: Path | None) 
 def _task(plan: _Plan, payload: WorkspaceBackupPayload, context: RunContext) -> Task:
     def pack(writer: TarWriter) -> str:
         if plan.root is not None:
+            writer.packed.extra["leave_out"] = storable_json(sorted(plan.scope.leave_out))
             return pack_folder(open_folder(Path(plan.source), beneath=plan.root), writer, plan.scope).value
         with contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client:
             container = plan.agent.container_name

@@ -37,10 +37,12 @@ class WorkspaceRestore(Executor[RestorePayload]):
                 retryable=False,
             )
         try:
-            target = restoring.target_in(payload, backup.source, agent, organisation=context.organisation)
+            target, beneath = restoring.target_beneath(payload, backup.source, agent, organisation=context.organisation)
         except ArchiveError as error:
             raise ExecutorError(error.code, str(error), retryable=False) from error
-        return restoring.restore(Work(backup=backup, agent=agent, target=target, payload=payload), context)
+        return restoring.restore(
+            Work(backup=backup, agent=agent, target=target, beneath=beneath, payload=payload), context
+        )
 
     def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
         restoring.reap(handle, context)

@@ -74,19 +74,16 @@ def strays_remove(*, most: int = 1000) -> int:
     removed = 0
     for backup in Backup.objects.filter(state=Backup.State.DELETED).order_by("-deleted_at")[:most]:
         with contextlib.suppress(ArchiveError), contextlib.closing(Place.of(backup).store()) as store:
-            if store.exists(backup.name) and not _is_recorded(backup):
+            if store.exists(backup.name) and not _is_recorded(Place.of(backup), backup.name):
                 _delete(store, backup.name)
                 removed += 1
     return removed
 
 
-def _is_recorded(backup: Backup) -> bool:
-    """Whether another row stands for what lies in this place now."""
-    return (
-        Backup.objects.there()
-        .filter(storage=backup.storage, root=backup.root, prefix=backup.prefix, name=backup.name)
-        .exists()
-    )
+def _is_recorded(place: Place, name: str) -> bool:
+    """Whether a row stands for what lies in this place now."""
+    rows = Backup.objects.there().filter(storage=place.storage, root=place.root, prefix=place.prefix, name=name)
+    return rows.exists()
 
 
 def _delete(store: Store, name: str) -> None:
@@ -128,10 +125,16 @@ def tier_move(*, backup: Backup, move: Move, actor: Actor, hooks: Hooks | None =
         backup_remove(backup=backup, why=f"{move.of}: {move.why}", actor=actor)
         return
     hooks = hooks or Hooks()
+    if not Backup.objects.filter(pk=backup.pk, tier=move.of, state=backup.state).exists():
+        return  # somebody else was faster
     old, new = Place.of(backup), tier_place(move.to, backup.prefix)
     with contextlib.closing(old.store(hooks.on_wait)) as source, contextlib.closing(new.store(hooks.on_wait)) as target:
         transfer(backup.name, source, target, sha256=backup.sha256, hooks=hooks)
         moved = Backup.objects.filter(pk=backup.pk, tier=old.tier, state=backup.state).update(
             tier=new.tier, storage=new.storage, root=new.root
         )
-        _delete(source if moved else target, backup.name)
+        if moved:
+            _delete(source, backup.name)
+        elif not _is_recorded(new, backup.name):
+            # It was deleted meanwhile. Not so when another one has carried it on: then the copy is the archive.
+            _delete(target, backup.name)

@@ -57,7 +57,12 @@ def restore_undo(*, restore: Restore, actor: Actor) -> Restore:
         raise _settled(restore)
     if not restore.kept or not Path(restore.kept).is_dir():
         raise Conflict(f"There is no former tree to bring back: {restore.kept or 'nothing was there before'}.")
-    placed = Placed(kept=Path(restore.kept), brought=tuple(restore.brought), retired=tuple(restore.retired))
+    placed = Placed(
+        kept=Path(restore.kept),
+        brought=tuple(restore.brought),
+        retired=tuple(restore.retired),
+        carried=tuple(restore.carried),
+    )
     put_back(Path(restore.target), placed)
     return _settle(restore, State.UNDONE, actor)
 

@@ -19,6 +19,7 @@ from backups.services.pruning import backups_prune, strays_remove, tier_move, ti
 from backups.services.verification import backup_verify
 from fleet.actors import Actor
 from fleet.errors import Conflict
+from schedules.engine import draining
 from schedules.engine.clock import database_now
 from schedules.models import Run
 from schedules.services.housekeeping import Budget
@@ -38,15 +39,17 @@ def backups_recheck(*, days: int, megabytes: int, budget: Budget) -> dict[str, i
     for backup in _due(days):
         if not budget.goes_on() or left <= 0:
             break
-        left -= backup.size
+        Backup.objects.filter(pk=backup.pk).update(tried_at=database_now())
         try:
-            checked = backup_verify(backup=backup, hooks=_hooks(budget))
-        except ArchiveError as error:
-            logger.warning("%s can't be checked now: %s", backup, error)
-            done["not reached"] += 1
-            continue
+            # An archive that takes long is read to its end all the same, or it would never have its turn.
+            checked = backup_verify(backup=backup, hooks=_hooks())
         except _OverError:
             break
+        except Exception as error:  # noqa: BLE001 - whatever an archive does, the next ones have their turn
+            logger.warning("%s can't be checked now: %s: %s", backup, type(error).__name__, error)
+            done["not reached"] += 1
+            continue
+        left -= backup.size
         done["damaged" if checked.problem else "verified"] += 1
     return done
 
@@ -54,16 +57,16 @@ def backups_recheck(*, days: int, megabytes: int, budget: Budget) -> dict[str, i
 def _due(days: int) -> list[Backup]:
     before = database_now() - timedelta(days=days)
     rows = Backup.objects.there().exclude(checked_at__gte=before)
-    return list(rows.order_by(F("checked_at").asc(nulls_first=True), "pk")[:10_000])
+    return list(rows.order_by(F("tried_at").asc(nulls_first=True), "pk")[:10_000])
 
 
 class _OverError(Exception):
-    """The time of this housekeeping is over."""
+    """This worker is to end."""
 
 
-def _hooks(budget: Budget) -> Hooks:
+def _hooks() -> Hooks:
     def chunk(*_: int) -> None:
-        if not budget.goes_on():
+        if draining.is_draining():
             raise _OverError
 
     return Hooks(on_chunk=chunk, on_wait=chunk)
@@ -76,7 +79,7 @@ def tiers_tidy(*, budget: Budget) -> dict[str, int]:
         if not budget.goes_on():
             break
         try:
-            tier_move(backup=backup, move=move, actor=ACTOR, hooks=_hooks(budget))
+            tier_move(backup=backup, move=move, actor=ACTOR, hooks=_hooks())
         except (ArchiveError, Conflict) as error:
             logger.warning("%s stays in the %s tier: %s", backup, move.of, error)
             done["failed"] += 1

@@ -109,6 +109,6 @@ def _learnt(backup: Backup, found: Found) -> dict[str, object]:
 
 
 def _moment(text: object) -> datetime | None:
-    with contextlib.suppress(TypeError, ValueError):
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         return datetime.fromisoformat(str(text)).astimezone(UTC)
     return None

@@ -7,6 +7,7 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -14,7 +15,6 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: Beside link-local addresses, where clouds keep the credentials of their machines.
 _METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
-_MOST_BODY = 64 * 1024
 
 
 class UrlRefusedError(Exception):
@@ -30,9 +30,28 @@ def get_status(url: str, *, seconds: float = 5.0, allowed: Sequence[str] = ()) -
 
     Raises :class:`UrlRefusedError` and :class:`UrlFailedError`.
     """
+    answers: list[int | Exception] = []
+    asking = threading.Thread(target=lambda: answers.append(_answer(url, seconds, allowed)), daemon=True)
+    asking.start()
+    # Time-outs of a socket begin anew with each byte: a server that drips would be listened to for days.
+    asking.join(seconds)
+    answer = answers[0] if answers else UrlFailedError(f"{_shown(url)} does not answer within {seconds:.0f} s")
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _answer(url: str, seconds: float, allowed: Sequence[str]) -> int | Exception:
+    try:
+        return _asked(url, seconds, allowed)
+    except Exception as error:  # noqa: BLE001 - raised where it is waited for
+        return error
+
+
+def _asked(url: str, seconds: float, allowed: Sequence[str]) -> int:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UrlRefusedError(f"{url!r} is no URL such as http://127.0.0.1:5200/health.")
+        raise UrlRefusedError(f"{_shown(url)!r} is no URL such as http://127.0.0.1:5200/health.")
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         address = _address(parts.hostname, port, allowed)
@@ -40,7 +59,6 @@ def get_status(url: str, *, seconds: float = 5.0, allowed: Sequence[str] = ()) -
         with _connected(parts.scheme, parts.hostname, (str(address), port), seconds) as connection:
             connection.request("GET", path, headers={"User-Agent": "watchbill", "Connection": "close"})
             with connection.getresponse() as answer:
-                answer.read(_MOST_BODY)
                 return answer.status
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UrlFailedError(f"{_shown(url)} does not answer: {error}") from error

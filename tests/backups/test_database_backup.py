@@ -381,7 +381,7 @@ def test_which_folder_it_is(context: FakeContext, data: Path) -> None:
     assert context.agent is not None
     assert run(context, source=str(data)).details["entries"] == 2
     data.rename(data.parent / "elsewhere")
-    assert run(context).details["entries"] == 2, "the state folder, when it has no data folder"
+    assert run(context).details["entries"] == 3, "the state folder, when it has no data folder; with the folder of them"
     assert run(context, source="elsewhere").details["entries"] == 2
     for agent, text in ((None, "whose databases"), (agent_view(), "has no state folder")):
         with pytest.raises(ValueError, match=text):

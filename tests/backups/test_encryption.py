@@ -286,3 +286,21 @@ def test_an_age_program_reads_ours_and_we_read_its(tmp_path: Path) -> None:
     assert hashlib.sha256(ours.stdout).digest() == hashlib.sha256(content).digest()
     theirs = subprocess.run([program, "-r", RECIPIENT], input=content, capture_output=True, check=True)
     assert decrypted(theirs.stdout) == content
+
+
+def test_a_reading_that_ends_early_leaves_no_thread() -> None:
+    import threading
+
+    from backups.archive.reading import Reading
+
+    cipher = pyrage.encrypt(b"no archive" * 100_000, [pyrage.x25519.Recipient.from_str(RECIPIENT)])
+    before = threading.active_count()
+    for _ in range(3):
+        with (
+            pytest.raises(ArchiveDamagedError),
+            Reading(
+                io.BytesIO(cipher), top="workspace", decrypted=lambda stream: DecryptingReader(stream, IDENTITY)
+            ) as reading,
+        ):
+            list(reading)
+    assert threading.active_count() <= before

@@ -101,7 +101,7 @@ BOTH = {**OLD, "x": NEW["x"], "folder/y": NEW["folder/y"]}
 CASES = {
     "the whole tree": ({}, NEW),
     "chosen paths": (chosen("x", "folder/y"), BOTH),
-    "its top names": ({"wanted": Wanted(whole=False)}, {"old": "old", **NEW}),
+    "its files": ({"wanted": Wanted(whole=False)}, {**OLD, **NEW}),
 }
 
 

@@ -24,6 +24,7 @@ from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupP
 from backups.executors.workspace_restore import WorkspaceRestore
 from backups.models import Backup, Restore
 from backups.restoring import RestorePayload
+from backups.retention.tiers import Hot, Tiers, Warm
 from backups.services.restores import restore_confirm, restore_undo
 from fleet.actors import Actor
 from fleet.errors import Conflict
@@ -39,6 +40,10 @@ def back_up(context: FakeContext, watch: SimpleNamespace, **payload: Any) -> Bac
     payload = {"to": str(watch.backup_root), **payload}
     result = WorkspaceBackup().execute(WorkspaceBackupPayload(**payload), context)
     return Backup.objects.get(pk=result.details["backup"])
+
+
+def path_of(backup: Backup) -> Path:
+    return Path(backup.root) / backup.prefix / backup.name
 
 
 def restore(context: FakeContext, **payload: Any) -> Result:
@@ -354,3 +359,105 @@ def test_a_crash_in_the_middle_of_an_undo_leaves_one_or_the_other(watch: SimpleN
                 break
             step += 1
         assert seen == {"old", "new"}
+
+
+# -- what an agent could do to it, and what must stay where it is
+
+
+def test_the_tiers_in_a_state_folder_stay_and_come_back_with_an_undo(
+    watch: SimpleNamespace, context: FakeContext
+) -> None:
+    state = Path(context.agent.state_folder)
+    (state / "openclaw.json").write_text("{}")
+    (state / "cache").mkdir()
+    (state / "cache" / "big").write_text("left out")
+    watch.backup_tiers = Tiers(hot=Hot(path=str(state / "backups")), warm=Warm(path=str(state / "archive")))
+    backup = back_up(context, watch, source=str(state), to="hot", leave_out=["cache"])
+    (state / "openclaw.json").write_text("changed")
+    row = Restore.objects.get(pk=restore(context).details["restore"])
+    assert path_of(backup).exists()
+    assert (state / "openclaw.json").read_text() == "{}"
+    assert (state / "cache" / "big").read_text() == "left out"
+    assert not (Path(row.kept) / "backups").exists()
+    restore_undo(restore=row, actor=ME)
+    assert path_of(backup).exists()
+    assert (state / "cache" / "big").exists()
+    assert (state / "openclaw.json").read_text() == "changed"
+    again = Restore.objects.get(pk=restore(context).details["restore"])
+    restore_confirm(restore=again, actor=ME)
+    assert path_of(backup).exists()
+
+
+def test_a_link_in_the_place_of_a_workspace_leads_nowhere(
+    watch: SimpleNamespace, context: FakeContext, tmp_path: Path
+) -> None:
+    """The workspace lies in the state folder, which is the agent's: it may move it away and put a link there."""
+    state = Path(context.agent.state_folder)
+    inner = state / "workspace"
+    inner.mkdir()
+    (inner / "a").write_text("a")
+    context.agent = agent_view(
+        id=context.agent.id, container_name="", workspace_folder=str(inner), state_folder=str(state)
+    )
+    back_up(context, watch)
+    host = tmp_path / "host"
+    host.mkdir()
+    (host / "secret").write_text("of the host")
+    inner.rename(state / "away")
+    inner.symlink_to(host)
+    with pytest.raises(ExecutorError, match="is not inside of the folders"):
+        WorkspaceBackup().execute(WorkspaceBackupPayload(to=str(watch.backup_root)), context)
+    with pytest.raises(ExecutorError, match="is not inside of the folders"):
+        restore(context)
+    assert [path.name for path in host.iterdir()] == ["secret"]
+
+
+def test_a_nested_database_takes_the_place_of_itself_alone(watch: SimpleNamespace, context: FakeContext) -> None:
+    memory = Path(context.agent.state_folder) / "memory"
+    memory.mkdir()
+    memory.chmod(0o750)
+    shutil.copy(CASES / "portagent-1.9.0" / "data" / "agentx.db", memory / "main.db")
+    (memory / "journal.md").write_text("stays")
+    DatabaseBackup().execute(DatabaseBackupPayload(to=str(watch.backup_root)), context)
+    before = (memory / "main.db").read_bytes()
+    (memory / "main.db").write_bytes(b"damaged")
+    DatabaseRestore().execute(RestorePayload(), context)
+    assert (memory / "main.db").read_bytes() == before
+    assert (memory / "journal.md").read_text() == "stays"
+    shutil.rmtree(memory)
+    DatabaseRestore().execute(RestorePayload(), context)
+    assert memory.stat().st_mode & 0o777 == 0o750
+
+
+def test_a_container_that_was_stopped_before_stays_so(
+    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the runbook has it: stop the agent, then restore."""
+    from backups import restoring
+
+    asked: list[str] = []
+
+    class StoppedEngine:
+        def __init__(self, **_: Any) -> None:
+            pass
+
+        def state(self, _: str) -> SimpleNamespace:
+            return SimpleNamespace(running=False, paused=False, health="")
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_, **__: asked.append(name)
+
+    back_up(context, watch)
+    monkeypatch.setattr(restoring, "DockerClient", StoppedEngine)
+    context.agent = agent_view(
+        id=context.agent.id, workspace_folder=context.agent.workspace_folder, container_name="agent"
+    )
+    restore(context)
+    assert set(asked) <= {"close"}
+    assert all(not handle["container"] for handle in context.handles if "restore" in handle)
+
+
+@pytest.mark.parametrize("path", [".", "", "..", "/etc/passwd", "a/../../b"])
+def test_a_path_that_is_none_is_refused_when_it_is_asked_for(context: FakeContext, path: str) -> None:
+    with pytest.raises(ValueError, match="is no path in the archive"):
+        WorkspaceRestore().check_payload(RestorePayload(paths=(path,)), agent=context.agent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import time
 
 import pytest
 from hypothesis import given
@@ -160,3 +161,15 @@ def test_what_is_left_out_is_told() -> None:
     assert told == ["pipe"]
     with pytest.raises(ArchiveUnsafeError, match="a FIFO"):
         list(stream_of(data))
+
+
+def test_a_header_of_many_small_records_takes_no_time() -> None:
+    records = pax(**{f"k{number}": b"" for number in range(20_000)})
+    began = time.process_time()
+    with pytest.raises(ArchiveUnsafeError, match="more attributes"):
+        list(
+            stream_of(
+                pax(**{f"k{number}": b"" for number in range(100_000)}) + tar_of([Head(name="x", kind="file")]), 65536
+            )
+        )
+    assert time.process_time() - began < 5, "seconds, where a fraction of one is usual"

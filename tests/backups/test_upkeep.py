@@ -14,9 +14,9 @@ from backups.archive.folderstore import FolderStore
 from backups.archive.settings import S3Settings
 from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupPayload
 from backups.models import Backup
-from backups.retention.tiers import Cold, Hot, Tiers, Warm
+from backups.retention.tiers import Cold, Hot, Move, Tiers, Warm
 from backups.services import upkeep
-from backups.services.pruning import strays_remove
+from backups.services.pruning import copy_of, strays_remove
 from backups.services.verification import backup_verify
 from config.celery import app
 from fleet.errors import InvalidInput
@@ -36,7 +36,7 @@ def back_up(context: FakeContext, watch: SimpleNamespace, **payload: Any) -> Bac
 
 def aged(backup: Backup, *, days: float = 0) -> Backup:
     moment = database_now() - timedelta(days=days)
-    Backup.objects.filter(pk=backup.pk).update(began_at=moment, still_at=moment, checked_at=moment)
+    Backup.objects.filter(pk=backup.pk).update(began_at=moment, still_at=moment, checked_at=moment, tried_at=moment)
     backup.refresh_from_db()
     return backup
 
@@ -211,3 +211,60 @@ def test_each_entry_of_the_housekeeping_names_a_task_and_what_it_takes(transacti
         assert isinstance(app.tasks[entry["task"]](**entry["kwargs"]), dict)
     with pytest.raises(InvalidInput, match="megabytes must be"):
         app.tasks["housekeeping.recheck_backups"](megabytes=0)
+
+
+def test_two_that_move_one_archive_leave_it_where_its_record_says(
+    watch: SimpleNamespace, context: FakeContext, tiers: Tiers
+) -> None:
+    backup = aged(back_up(context, watch, to="hot"), days=2)
+    stale = Backup.objects.get(pk=backup.pk)
+    for each in (backup, stale):
+        upkeep.tier_move(backup=each, move=_move(each), actor=upkeep.ACTOR)
+    assert path_of(backup).exists()
+    assert backup.tier == "warm"
+
+
+def _move(backup: Backup) -> Move:
+    return Move(copy=copy_of(backup), of="hot", to="warm", why="test")
+
+
+def test_a_checksum_alone_is_no_archive(
+    watch: SimpleNamespace, context: FakeContext, tiers: Tiers, tmp_path: Path
+) -> None:
+    """It is published first: a move that was cut off in between left it, and an unfinished copy that nobody writes."""
+    backup = aged(back_up(context, watch, to="hot"), days=2)
+    folder = tmp_path / "warm" / backup.prefix
+    folder.mkdir(parents=True)
+    (folder / f"{backup.name}.sha256").write_text(f"{backup.sha256}  {backup.name}\n")
+    (folder / f".{backup.name}.part").write_bytes(b"half of it")
+    assert upkeep.tiers_tidy(budget=budget())["moved"] == 1
+    assert path_of(backup).stat().st_size == backup.size
+    assert backup_verify(backup=backup).problem == ""
+
+
+def test_one_archive_that_fails_in_a_way_of_its_own_stops_no_other(
+    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, good = (aged(back_up(context, watch), days=days) for days in (20, 10))
+
+    def fails(*, backup: Backup, hooks: Any) -> Any:
+        if backup == odd:
+            raise RecursionError
+        return backup_verify(backup=backup, hooks=hooks)
+
+    monkeypatch.setattr(upkeep, "backup_verify", fails)
+    assert upkeep.backups_recheck(days=7, megabytes=100, budget=budget()) == {
+        "verified": 1,
+        "damaged": 0,
+        "not reached": 1,
+    }
+    odd.refresh_from_db()
+    assert odd.tried_at > good.began_at
+
+
+def test_a_folder_that_is_not_mounted_damages_nothing(watch: SimpleNamespace, context: FakeContext) -> None:
+    backup = aged(back_up(context, watch), days=10)
+    watch.backup_root.rename(watch.backup_root.with_name("away"))
+    assert upkeep.backups_recheck(days=7, megabytes=100, budget=budget())["not reached"] == 1
+    backup.refresh_from_db()
+    assert backup.state == "verified"

@@ -17,7 +17,7 @@ from backups.archive.terminal import human_size
 from backups.console.backup.asking import Asking
 from backups.console.files import decrypted_file, file_named, top_of_file
 from backups.console.words import backup_named, refused
-from backups.restoring import modes_of, owner_of
+from backups.restoring import modes_of, owner_of, path_parts
 from backups.services.restores import restore_confirm, restore_found, restore_undo
 from fleet.console import Exit, Screen, Subcommand
 from fleet.console.progress import Bar
@@ -88,7 +88,7 @@ def _from_file(options: dict[str, Any], screen: Screen) -> int:
         raise InvalidInput("Where to? With --file name a folder: --to FOLDER.", field="to")
     path = file_named(options["file"])
     top = top_of_file(path)
-    paths = tuple(tuple(part for part in each.split("/") if part not in {"", "."}) for each in options["path"])
+    paths = tuple(map(path_parts, options["path"]))
     modes = modes_of(options["folder_mode"], options["file_mode"])
     try:
         with Bar(f"Restoring {path.name}") as bar:
