@@ -24,7 +24,7 @@ from backups.archive.extract import Parts, Wanted
 from backups.archive.folder import outermost
 from backups.archive.naming import stamp_text
 from backups.archive.reading import Found
-from backups.archive.recovery import recover
+from backups.archive.recovery import Settled, recover
 from backups.archive.restore import Order, Restoration
 from backups.archive.rules import Limits, trusting
 from backups.archive.stores import Hooks
@@ -185,6 +185,8 @@ def check(payload: RestorePayload, agent: AgentView | None) -> None:
 
 def restore(work: Work, context: RunContext) -> Result:
     """Raises :class:`ExecutorError`; then the former tree stands, and what was stopped runs again."""
+    if row := Restore.objects.filter(job_run_id=context.job_run_id, state=Restore.State.DONE).first():
+        return _report(work, row, context)  # by a former attempt of this run
     began, started = database_now(), time.monotonic()
     values: dict[str, Any] = {
         "organisation_id": context.organisation_id,
@@ -352,14 +354,35 @@ def _is_running(client: DockerClient, name: str, context: RunContext) -> bool:
 
 
 def _handle(work: Work, container: str = "") -> Mapping[str, Any]:
-    return {"restore": str(work.target), "container": container}
+    return {"restore": str(work.target), "container": container, "backup": work.backup.pk}
+
+
+def _record_found(settled: Settled, handle: Mapping[str, Any], context: RunContext) -> None:
+    """A restore that was in place when its worker died is one: another one would take its tree for the former one."""
+    agent, backup = context.agent, Backup.objects.filter(pk=handle["backup"]).first()
+    restore_record(
+        organisation_id=context.organisation_id,
+        agent_id=agent.id if agent else 0,
+        agent_slug=agent.slug if agent else "",
+        backup=backup,
+        archive=settled.journal.archive,
+        job_run_id=context.job_run_id,
+        target=settled.journal.target,
+        kept=settled.journal.kept,
+        state=Restore.State.DONE,
+        began_at=database_now(),
+        actor=Actor.system("worker"),
+        **settled.journal.placed,
+    )
 
 
 def reap(handle: Mapping[str, Any], context: RunContext) -> None:
     """Finish or undo what a former attempt left, and start the container that it had stopped."""
     try:
-        for said in recover(Path(handle["restore"])):
-            context.log(f"{said}\n")
+        for settled in recover(Path(handle["restore"])):
+            context.log(f"{settled.said}\n")
+            if settled.stays and handle.get("backup"):
+                _record_found(settled, handle, context)
         if handle["container"]:
             with (
                 contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client,

@@ -54,6 +54,7 @@ class Journal:
     phase: Phase = "staging"
     kept: str = ""
     steps: list[Step] = field(default_factory=list)
+    placed: dict[str, list[str]] = field(default_factory=dict)
 
     def save(self, staging: int) -> None:
         """Durable when it returns."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from backups.archive import journal as journals
@@ -13,8 +14,20 @@ from backups.archive.journal import STAGING, Journal
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def recover(target: Path, *, but: str = "") -> list[str]:
-    """Finish or undo what crashed restores of this folder left, and say what was done. ``but``: one's own staging.
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What became of a restore that was cut off, in words. ``stays``: it was in place, and stays there."""
+
+    said: str
+    journal: Journal
+
+    @property
+    def stays(self) -> bool:
+        return self.journal.phase == "moved"
+
+
+def recover(target: Path, *, but: str = "") -> list[Settled]:
+    """Finish or undo what crashed restores of this folder left. ``but``: one's own staging.
 
     Raises ``RestoreBusyError`` when one of them is not dead but at work.
     """
@@ -26,29 +39,29 @@ def recover(target: Path, *, but: str = "") -> list[str]:
     try:
         there = os.listdir(descriptor)  # noqa: PTH208 - of a descriptor
         names = sorted(name for name in there if name.startswith(STAGING) and name != but)
-        return [said for name in names if (said := _recover_one(name, descriptor, target))]
+        return [settled for name in names if (settled := _recover_one(name, descriptor, target))]
     finally:
         os.close(descriptor)
 
 
-def _recover_one(name: str, home: int, target: Path) -> str:
+def _recover_one(name: str, home: int, target: Path) -> Settled | None:
     try:
         staging = os.open(name, _FOLDER, dir_fd=home)
     except (FileNotFoundError, NotADirectoryError):
-        return ""
+        return None
     try:
         if os.fstat(staging).st_uid != os.geteuid():
-            return ""  # not ours: where an agent can write, it may have made it up
+            return None  # not ours: where an agent can write, it may have made it up
         journal = journals.load(staging)
         if journal is not None and journal.target != str(target):
-            return ""
+            return None
         if not journals.try_lock(staging):
             raise RestoreBusyError(f"{target} is just being restored by another process. Wait until it is done.")
-        said = _settle(journal, home, target) if journal else ""
+        settled = Settled(said=_settle(journal, home, target), journal=journal) if journal else None
         shutil.rmtree(name, dir_fd=home)
     finally:
         os.close(staging)
-    return said
+    return settled
 
 
 def _settle(journal: Journal, home: int, target: Path) -> str:

@@ -131,6 +131,7 @@ class Restoration:
             for step in self._journal.steps:
                 journals.take(step, self._home)
             self._journal.phase = "moved"
+            self._journal.placed = {"brought": self._brought, "retired": self._retired, "carried": self._carried}
             self._journal.save(self._staged)
         kept = Path(self._journal.kept) if self._journal.kept else None
         brought, retired, carried = map(tuple, (self._brought, self._retired, self._carried))

@@ -129,7 +129,7 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new(
     while True:
         fill(target)
         died = dies_at(step, lambda: restore(store, NAME, Order(target=target, force=True, **options)))
-        said = recover(target)
+        said = [settled.said for settled in recover(target)]
         found = tree(target)
         assert found in (OLD, wanted), (step, said)
         assert not list(target.parent.glob(f"{STAGING}*")) + list(target.glob(f"{STAGING}*")), step
@@ -149,8 +149,9 @@ def test_what_was_cut_off_after_it_was_in_place_stays(store: FolderStore, tmp_pa
     work.stage()
     kept = work.place().kept
     work._open.close()  # as the kernel closes what a dead process had open
-    (said,) = recover(target)
-    assert f"it stays; the former tree is in {kept}" in said
+    (settled,) = recover(target)
+    assert settled.stays
+    assert f"it stays; the former tree is in {kept}" in settled.said
     assert tree(target) == NEW
     assert kept is not None
     assert (kept / "old").read_text() == "old"

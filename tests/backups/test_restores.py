@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -46,8 +47,15 @@ def path_of(backup: Backup) -> Path:
     return Path(backup.root) / backup.prefix / backup.name
 
 
+def anew(context: FakeContext) -> FakeContext:
+    """Each restore is a run of its own."""
+    if Restore.objects.filter(job_run_id=context.job_run_id).exists():
+        context.job_run_id = f"run-{secrets.token_hex(4)}"
+    return context
+
+
 def restore(context: FakeContext, **payload: Any) -> Result:
-    return WorkspaceRestore().execute(RestorePayload(**payload), context)
+    return WorkspaceRestore().execute(RestorePayload(**payload), anew(context))
 
 
 def differences(one: Path, other: Path) -> dict[str, Any]:
@@ -256,7 +264,7 @@ def test_databases_come_back_under_their_own_names(
     (portagent / "portagent.db").write_bytes(b"damaged" * 1000)
     (portagent / "portagent.db-wal").write_bytes(b"of another database")
     (portagent / "notes.txt").write_text("stays")
-    result = DatabaseRestore().execute(RestorePayload(file_mode="0600"), context)
+    result = DatabaseRestore().execute(RestorePayload(file_mode="0600"), anew(context))
     assert result.details["name"] == made.details["name"]
     assert users(portagent) == before
     assert not (portagent / "portagent.db-wal").exists()
@@ -270,7 +278,7 @@ def test_one_database_of_several(watch: SimpleNamespace, context: FakeContext, p
     DatabaseBackup().execute(DatabaseBackupPayload(to=str(watch.backup_root)), context)
     for name in ("portagent.db", "agentx.db"):
         (portagent / name).write_bytes(b"damaged")
-    DatabaseRestore().execute(RestorePayload(paths=("portagent.db",)), context)
+    DatabaseRestore().execute(RestorePayload(paths=("portagent.db",)), anew(context))
     assert users(portagent)
     assert (portagent / "agentx.db").read_bytes() == b"damaged"
 
@@ -285,11 +293,11 @@ def test_a_database_that_is_damaged_in_the_archive_is_not_put_in_place(
     with pytest.raises(ExecutorError, match="the database itself is damaged"):
         DatabaseBackup().execute(DatabaseBackupPayload(to=str(watch.backup_root)), context)
     with pytest.raises(ExecutorError, match="no verified database backup"):
-        DatabaseRestore().execute(RestorePayload(), context)
+        DatabaseRestore().execute(RestorePayload(), anew(context))
     backup = Backup.objects.get()
     assert backup.state == "damaged"
     with pytest.raises(ExecutorError, match=r"agentx\.db is damaged"):
-        DatabaseRestore().execute(RestorePayload(backup=backup.pk, allow_damaged=True), context)
+        DatabaseRestore().execute(RestorePayload(backup=backup.pk, allow_damaged=True), anew(context))
 
 
 # -- taking it back
@@ -326,7 +334,7 @@ def test_an_undo_of_databases_takes_what_lies_beside_them_along(
     (portagent / "agentx.db-wal").write_bytes(b"its log")
     (portagent / "notes.txt").write_text("stays")
     before = tree(portagent)
-    DatabaseRestore().execute(RestorePayload(), context)
+    DatabaseRestore().execute(RestorePayload(), anew(context))
     (portagent / "portagent.db-wal").write_bytes(b"of what was restored")
     restore_undo(restore=Restore.objects.get(), actor=ME)
     assert tree(portagent) == before
@@ -421,11 +429,11 @@ def test_a_nested_database_takes_the_place_of_itself_alone(watch: SimpleNamespac
     DatabaseBackup().execute(DatabaseBackupPayload(to=str(watch.backup_root)), context)
     before = (memory / "main.db").read_bytes()
     (memory / "main.db").write_bytes(b"damaged")
-    DatabaseRestore().execute(RestorePayload(), context)
+    DatabaseRestore().execute(RestorePayload(), anew(context))
     assert (memory / "main.db").read_bytes() == before
     assert (memory / "journal.md").read_text() == "stays"
     shutil.rmtree(memory)
-    DatabaseRestore().execute(RestorePayload(), context)
+    DatabaseRestore().execute(RestorePayload(), anew(context))
     assert memory.stat().st_mode & 0o777 == 0o750
 
 
@@ -461,3 +469,38 @@ def test_a_container_that_was_stopped_before_stays_so(
 def test_a_path_that_is_none_is_refused_when_it_is_asked_for(context: FakeContext, path: str) -> None:
     with pytest.raises(ValueError, match="is no path in the archive"):
         WorkspaceRestore().check_payload(RestorePayload(paths=(path,)), agent=context.agent)
+
+
+def test_a_restore_whose_worker_died_once_it_was_in_place_is_not_made_twice(
+    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice, its own tree would be taken for the former one, and an undo would bring that back."""
+    from backups.archive.restore import Restoration
+
+    workspace = Path(context.agent.workspace_folder)
+    back_up(context, watch)
+    (workspace / "new").touch()
+
+    class Died(BaseException):
+        pass
+
+    def die(_: Any) -> None:
+        raise Died
+
+    def close(work: Restoration, *_: object) -> None:
+        work._open.close()
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Restoration, "finish", die)
+        killed.setattr(Restoration, "__exit__", close)
+        with pytest.raises(Died):
+            restore(context)
+    assert not Restore.objects.exists()
+    for _ in range(2):
+        WorkspaceRestore().reap(context.handles[-1], context)
+    result = WorkspaceRestore().execute(RestorePayload(), context)
+    row = Restore.objects.get()
+    assert result.details["restore"] == row.pk
+    assert (Path(row.kept) / "new").exists()
+    restore_undo(restore=row, actor=ME)
+    assert (workspace / "new").exists()

@@ -164,12 +164,9 @@ def test_what_is_left_out_is_told() -> None:
 
 
 def test_a_header_of_many_small_records_takes_no_time() -> None:
-    records = pax(**{f"k{number}": b"" for number in range(20_000)})
+    records = pax(**{f"k{number:05}": b"" for number in range(20_000)})
+    archive = records + tar_of([Head(name="x", kind="file")])
     began = time.process_time()
     with pytest.raises(ArchiveUnsafeError, match="more attributes"):
-        list(
-            stream_of(
-                pax(**{f"k{number}": b"" for number in range(100_000)}) + tar_of([Head(name="x", kind="file")]), 65536
-            )
-        )
+        list(stream_of(archive, 65536))
     assert time.process_time() - began < 5, "seconds, where a fraction of one is usual"
