@@ -215,7 +215,7 @@ def _report(task: Task, made: Made, backup: Backup, context: RunContext) -> Resu
             "skipped": packed.skipped,
             "changed": packed.changed,
             "pruned": gone,
-            "verified": task.payload.verify,
+            "verified": Backup.objects.good().filter(pk=backup.pk).exists(),
         },
     )
 

@@ -216,6 +216,11 @@ class Restoration:
         return found, expected is not None
 
     def _require_chosen(self) -> None:
+        if not self._order.wanted.whole and not self._order.wanted.found:
+            raise ArchiveMissingError(
+                f"The archive {self._name} holds nothing that belongs here. Nothing was restored: look into it with "
+                "`manage.py backup show --files`.",
+            )
         missing = [path for path in self._order.wanted.paths if path not in self._order.wanted.found]
         if missing:
             raise ArchiveMissingError(

@@ -49,14 +49,14 @@ class Rules:
     def __init__(self, limits: Limits, top: str) -> None:
         self._limits, self._top = limits, top
         self._seen: dict[tuple[str, ...], Kind | Literal["parent"]] = {}
-        self._holes = 0
+        self._holes = self._implied = 0
         self.entries = 0
         self.size = 0
 
     def check(self, head: Head) -> Entry:
         """The entry, or ``ArchiveUnsafeError`` with what is wrong with it."""
         self.entries += 1
-        if self.entries > self._limits.entries:
+        if self.entries + self._implied > self._limits.entries:
             raise ArchiveUnsafeError(f"The archive holds more than {self._limits.entries:,} entries.")
         entry = Entry(kind=head.kind, path=self._inside(head.name), target=self._target(head))
         self._place(entry)
@@ -86,7 +86,11 @@ class Rules:
 
     def _require_folders(self, path: tuple[str, ...], shown: str) -> None:
         for length in range(1, len(path)):
-            if self._seen.setdefault(path[:length], "parent") not in {"parent", "folder"}:
+            way = path[:length]
+            if way not in self._seen:
+                self._seen[way] = "parent"
+                self._implied += 1
+            if self._seen[way] not in {"parent", "folder"}:
                 raise ArchiveUnsafeError(f"{shown!r} leads through a link or a file.")
 
     def _inside(self, name: str) -> tuple[str, ...]:

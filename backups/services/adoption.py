@@ -4,10 +4,13 @@ their place, recorded, and from then on treated as ours are."""
 from __future__ import annotations
 
 import contextlib
+import logging
+from datetime import timedelta
 from pathlib import Path
 
 from django.db import IntegrityError, transaction
 
+from backups.archive.errors import ArchiveError
 from backups.archive.naming import kind_of, stamp_of
 from backups.archive.stores import Store, Stored
 from backups.models import Backup
@@ -19,13 +22,20 @@ from fleet.errors import NotAllowed
 from fleet.models import Agent
 from schedules.engine.clock import database_now
 
+logger = logging.getLogger(__name__)
+
 #: By kind, as the seeds have it: the SOP keeps five, Portagent thirty days.
 _RULES = {"workspace": Rules(last=5), "database": Rules(days=30)}
 
 
-def archives_adopt(*, agent: Agent, place: Place, actor: Actor) -> list[Backup]:
+#: Nobody is there to look again at once.
+_STILL = timedelta(minutes=10)
+
+
+def archives_adopt(*, agent: Agent, place: Place, actor: Actor, still: timedelta = timedelta(0)) -> list[Backup]:
     """Record the archives in this place that nobody has recorded yet, as this agent's. They are not verified yet.
 
+    ``still``: how long an archive must not have changed: the seeds' tools write to its final name.
     Only the operator of the host says whose a place is: by its name alone a tenant could reach another's. Raises
     :class:`NotAllowed`, or an ``ArchiveError``.
     """
@@ -37,7 +47,9 @@ def archives_adopt(*, agent: Agent, place: Place, actor: Actor) -> list[Backup]:
         return [
             backup
             for archive in reversed(store.archives())
-            if not _is_known(place, archive.name) and (backup := _adopt(agent, place, archive, store, actor))
+            if database_now() - archive.modified >= still
+            and not _is_known(place, archive.name)
+            and (backup := _adopt(agent, place, archive, store, actor))
         ]
 
 
@@ -45,16 +57,16 @@ def adopted_again() -> int:
     """Look once more where archives were adopted before: whatever makes them goes on making them."""
     places = Backup.objects.filter(is_adopted=True, agent__isnull=False)
     known = places.order_by().values_list("agent", "storage", "root", "prefix").distinct()
-    return sum(
-        len(
-            archives_adopt(
-                agent=Agent.objects.select_related("organisation").get(pk=agent),
-                place=Place(storage=storage, root=root, prefix=prefix),
-                actor=Actor.system("housekeeping"),
-            )
-        )
-        for agent, storage, root, prefix in known
-    )
+    adopted = 0
+    for key, storage, root, prefix in known:
+        agent = Agent.objects.select_related("organisation").get(pk=key)
+        place = Place(storage=storage, root=root, prefix=prefix)
+        try:
+            found = archives_adopt(agent=agent, place=place, actor=Actor.system("housekeeping"), still=_STILL)
+            adopted += len(found)
+        except ArchiveError as error:
+            logger.warning("%s/%s can't be looked at now: %s", root, prefix, error)
+    return adopted
 
 
 def _source(agent: Agent, kind: str) -> str:
@@ -73,7 +85,8 @@ def _is_known(place: Place, name: str) -> bool:
 def _adopt(agent: Agent, place: Place, archive: Stored, store: Store, actor: Actor) -> Backup | None:
     """None when somebody else was faster."""
     kind = kind_of(archive.name)
-    began = stamp_of(archive.name) or archive.modified
+    # A name that tells of tomorrow would be the newest for ever.
+    began = min(stamp_of(archive.name) or archive.modified, database_now())
     sha256 = store.checksum(archive.name) or ""
     try:
         with transaction.atomic(durable=True):

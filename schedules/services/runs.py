@@ -145,6 +145,8 @@ def _request_once(
     *, organisation: Organisation, executor: str, payload: dict[str, Any], agent: Agent | None, actor: Actor
 ) -> Run:
     _require_open(organisation)
+    if agent is not None and agent.organisation_id != organisation.pk:
+        raise NotFound("There is no such agent in this organisation.", field="agent")
     # Never saved: it brings the defaults of schedules, and is judged as one.
     asked = Schedule(organisation=organisation, agent=agent, executor=executor, payload=payload)
     check_payload(asked)

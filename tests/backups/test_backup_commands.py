@@ -298,7 +298,7 @@ def test_what_seed_002_made_is_adopted_verified_and_restored(
 
 
 def test_what_the_s3_command_made_is_adopted_again_and_again(
-    watch: SimpleNamespace, context: FakeContext, manage: Any, rclone_s3: S3Settings
+    watch: SimpleNamespace, context: FakeContext, manage: Any, rclone_s3: S3Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from backups.archive.backup import Contents, make_archive
     from backups.archive.folder import open_folder, pack_folder
@@ -314,6 +314,8 @@ def test_what_the_s3_command_made_is_adopted_again_and_again(
     first = s3_backup()
     assert first in manage("backup", "adopt", "--agent", "lead").out
     second = s3_backup()
+    assert adopted_again() == 0, "it may still be being written"
+    monkeypatch.setattr("backups.services.adoption._STILL", timedelta(0))
     assert adopted_again() == 1
     for backup in Backup.objects.all():
         backup_verify(backup=backup)

@@ -8,7 +8,7 @@ import pytest
 import redis as redis_client
 
 from fleet.actors import Actor
-from fleet.errors import Conflict, InvalidInput
+from fleet.errors import Conflict, InvalidInput, NotFound
 from fleet.models import Agent, AuditEntry, Organisation
 from schedules.engine import slots
 from schedules.models import Run
@@ -50,6 +50,10 @@ def test_what_no_schedule_could_have_is_refused(organisation: Organisation) -> N
         with pytest.raises(InvalidInput, match=text):
             once(organisation, **values)
     assert not Run.objects.exists()
+    other = Organisation.objects.create(slug="rival", name="Rival")
+    theirs = Agent.objects.create(organisation=other, slug="lead", workspace_folder="/w")
+    with pytest.raises(NotFound, match="no such agent"):
+        once(organisation, executor="restore.drill", payload={}, agent=theirs)
     organisation.is_active = False
     with pytest.raises(Conflict, match="is closed"):
         once(organisation)
