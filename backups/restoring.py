@@ -17,13 +17,11 @@ from backups.archive.errors import (
     ArchiveDamagedError,
     ArchiveError,
     ArchiveMissingError,
-    ArchiveUnsafeError,
     PlaceRefusedError,
 )
 from backups.archive.extract import Parts, Wanted
 from backups.archive.folder import outermost
 from backups.archive.naming import stamp_text
-from backups.archive.reading import Found
 from backups.archive.recovery import Settled, recover
 from backups.archive.restore import Order, Restoration
 from backups.archive.rules import Limits, trusting
@@ -200,9 +198,12 @@ def restore(work: Work, context: RunContext) -> Result:
         "actor": Actor.system("worker"),
     }
     try:
-        found, placed = _carry_out(work, context)
+        order = order_of(work)
+        placed = _carry_out(work, order, context)
+        found = order.wanted.written
     except (ArchiveError, DockerError, HealthError) as error:
-        if isinstance(error, ArchiveDamagedError | ArchiveUnsafeError | ArchiveMissingError):
+        # A refusal that comes of the target, or of what was asked for, says nothing against the archive.
+        if isinstance(error, ArchiveDamagedError | ArchiveMissingError):
             backup_damaged(backup=work.backup, problem=str(error))
         restore_record(state=Restore.State.FAILED, problem=str(error), seconds=time.monotonic() - started, **values)
         context.log(f"Restore failed: {error}\nThe former tree stands.\n")
@@ -213,8 +214,8 @@ def restore(work: Work, context: RunContext) -> Result:
         brought=list(placed.brought),
         retired=list(placed.retired),
         carried=list(placed.carried),
-        entries=found.entries,
-        tree_bytes=found.size,
+        entries=found[0],
+        tree_bytes=found[1],
         seconds=time.monotonic() - started,
         **values,
     )
@@ -278,12 +279,12 @@ def _kept_in_place(work: Work) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*own, *plain]))
 
 
-def _carry_out(work: Work, context: RunContext) -> tuple[Found, Placed]:
+def _carry_out(work: Work, order: Order, context: RunContext) -> Placed:
     backup = work.backup
     context.record_handle(_handle(work))
     with (
         contextlib.closing(Place.of(backup).store(context.check)) as store,
-        Restoration(store, backup.name, order_of(work), hooks_of(context)) as restoration,
+        Restoration(store, backup.name, order, hooks_of(context)) as restoration,
     ):
         context.log(f"Restoring {backup.name} from {store.place} to {work.target}\n")
         found, _ = restoration.stage()
@@ -293,7 +294,7 @@ def _carry_out(work: Work, context: RunContext) -> tuple[Found, Placed]:
         context.log(f"Verified beside: {found.entries} entries, {human_size(found.size)}\n")
         placed = _exchange(restoration, work, context)
         restoration.finish()
-    return found, placed
+    return placed
 
 
 def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Placed:
@@ -318,6 +319,11 @@ def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Plac
 def _stopped(work: Work, context: RunContext) -> Any:
     """Stops the container, if it is there, runs, and is to be; starts it again at the end, or when told."""
     name = work.agent.container_name
+    if not name and work.is_in_place:
+        context.log(
+            f"{work.agent.slug} has no container that could be stopped: whoever has its files open goes on writing to "
+            "what is kept. Stop it yourself.\n",
+        )
     if not (name and work.payload.stop_container and work.is_in_place):
         yield lambda: True
         return

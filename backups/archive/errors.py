@@ -99,6 +99,13 @@ class ArchiveMissingError(ArchiveError):
     retryable = False
 
 
+class PathsMissingError(ArchiveError):
+    """The archive is well, but does not hold what was asked for."""
+
+    code = "paths_missing"
+    retryable = False
+
+
 class ArchiveDamagedError(ArchiveError):
     code = "archive_damaged"
     retryable = False

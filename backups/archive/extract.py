@@ -44,6 +44,8 @@ class Wanted:
     owner: tuple[int, int] | None = None
     modes: tuple[int, int] | None = None
     found: set[Parts] = field(default_factory=set)
+    #: How many entries were written, and how many bytes of files.
+    written: list[int] = field(default_factory=lambda: [0, 0])
     #: Files that are written only since a chosen path is a hard link to them.
     sources: set[Parts] = field(default_factory=set)
 
@@ -51,6 +53,10 @@ class Wanted:
         """A path below another chosen one adds nothing."""
         outer = [path for path in self.paths if not any(path[:length] in self.paths for length in range(len(path)))]
         object.__setattr__(self, "paths", tuple(dict.fromkeys(outer)))
+
+    def is_chosen(self, path: Parts) -> bool:
+        """It, or a folder that it lies in; without a choice all is."""
+        return not self.paths or any(path[: len(chosen)] == chosen for chosen in self.paths)
 
     def has(self, path: Parts, *, is_folder: bool) -> bool:
         """Whether to write it. Folders on the way to a chosen path are, for their modes."""
@@ -74,6 +80,7 @@ def extract(reading: Reading, root: int, wanted: Wanted | None = None) -> None:
     """Write what is wanted below the open, empty folder ``root``. Raises :class:`LinkSourcesMissing`."""
     wanted = wanted or Wanted()
     known = set(wanted.sources)
+    wanted.written[:] = [0, 0]
     writer = _Writer(root, wanted)
     try:
         for head, entry in reading:
@@ -81,6 +88,9 @@ def extract(reading: Reading, root: int, wanted: Wanted | None = None) -> None:
             if wanted.has(path, is_folder=entry.kind == "folder"):
                 renamed = Entry(kind=entry.kind, path=path, target=wanted.renamed(entry.target))
                 writer.write(head, renamed, reading)
+                # Folders on the way to a chosen path are a means.
+                wanted.written[0] += wanted.is_chosen(path)
+                wanted.written[1] += head.stored
         if wanted.sources - known:
             raise LinkSourcesMissing
         writer.finish()

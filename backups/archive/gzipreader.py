@@ -84,7 +84,7 @@ class GzipReader:
         if self._plain > min(self._limits.size, most):
             raise ArchiveUnsafeError(
                 f"The archive decompresses to more than {min(self._limits.size, most):,} bytes, far beyond what its "
-                "size tells. If you trust it, raise the limits.",
+                "size tells. If you trust it: --trust-size.",
             )
         if piece:
             self._pieces.put(piece)

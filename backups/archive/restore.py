@@ -18,8 +18,8 @@ from typing import Self
 from backups.archive import journal as journals
 from backups.archive.errors import (
     ArchiveDamagedError,
-    ArchiveMissingError,
     DiskFullError,
+    PathsMissingError,
     RestoreBusyError,
     TargetNotEmptyError,
     store_error,
@@ -79,7 +79,8 @@ def restore(store: Source, name: str, order: Order, hooks: Hooks | None = None) 
         hooks.before_publish()
         placed = work.place()
         work.finish()
-    return Restored(entries=found.entries, size=found.size, sha256=found.sha256, verified=verified, kept=placed.kept)
+    entries, size = order.wanted.written
+    return Restored(entries=entries, size=size, sha256=found.sha256, verified=verified, kept=placed.kept)
 
 
 class Restoration:
@@ -217,15 +218,15 @@ class Restoration:
 
     def _require_chosen(self) -> None:
         if not self._order.wanted.whole and not self._order.wanted.found:
-            raise ArchiveMissingError(
-                f"The archive {self._name} holds nothing that belongs here. Nothing was restored: look into it with "
-                "`manage.py backup show --files`.",
+            raise PathsMissingError(
+                f"The archive {self._name} holds nothing that belongs here. Nothing was restored: `tar tzf` lists "
+                "what it holds.",
             )
         missing = [path for path in self._order.wanted.paths if path not in self._order.wanted.found]
         if missing:
-            raise ArchiveMissingError(
+            raise PathsMissingError(
                 f"The archive {self._name} holds no {', '.join('/'.join(path) for path in missing)}. Nothing was "
-                "restored: `manage.py backup show --files` lists what it holds.",
+                "restored: `manage.py backup show --files`, or `tar tzf`, lists what it holds.",
             )
 
     # -- the plan of moves

@@ -66,8 +66,8 @@ class Rules:
         self._holes += head.size - head.stored
         if self._holes > self._limits.holes:
             raise ArchiveUnsafeError(
-                f"The archive holds files with more than {self._limits.holes:,} bytes of holes. If you trust it, "
-                "raise the limits.",
+                f"The archive holds files with more than {self._limits.holes:,} bytes of holes. If you trust it: "
+                "--trust-size.",
             )
         return entry
 

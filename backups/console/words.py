@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from backups.archive.errors import ArchiveError
@@ -35,6 +36,11 @@ def backup_named(organisation: Organisation, text: str, *, agent: str = "", kind
 def refused(error: ArchiveError) -> Conflict:
     """What an archive's error is for a command: one line."""
     return Conflict(str(error), code=error.code)
+
+
+def shown(name: str) -> str:
+    """A name that an agent chose: in quotes where it holds what would steer a terminal or break its line."""
+    return name if name.isprintable() else json.dumps(name)
 
 
 def place_text(backup: Backup) -> str:

@@ -106,8 +106,8 @@ def _moments(copy: Copy, step: timedelta) -> Iterator[datetime]:
 
 def _spared(copy: Copy, good: list[Copy], oldest: datetime | None, *, many: bool) -> str:
     """Why one that is not good stays for now; empty: it does not. ``many``: enough younger damaged ones are there."""
-    if good and many:
-        return ""
+    if copy.is_damaged and good:
+        return "" if many else f"damaged, and one of the newest {_MOST_DAMAGED} of these"
     if not good or copy.until >= good[0].until:
         return "not verified, and no younger one is"
     if oldest is not None and copy.until >= oldest:

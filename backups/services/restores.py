@@ -55,6 +55,9 @@ def restore_undo(*, restore: Restore, actor: Actor) -> Restore:
     restore.refresh_from_db()
     if restore.state != State.DONE:
         raise _settled(restore)
+    younger = Restore.objects.filter(target=restore.target, state=State.DONE, began_at__gt=restore.began_at).last()
+    if younger is not None:
+        raise Conflict(f"{restore.target} was restored again since. Undo or confirm that first: restore {younger.pk}.")
     if not restore.kept or not Path(restore.kept).is_dir():
         raise Conflict(f"There is no former tree to bring back: {restore.kept or 'nothing was there before'}.")
     placed = Placed(

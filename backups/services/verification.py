@@ -20,9 +20,10 @@ from backups.services.states import backup_damaged, backup_verified
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """``problem`` is empty for an archive that is whole."""
+    """``problem`` is empty for an archive that is whole. ``is_refused``: nobody read it to its end."""
 
     problem: str = ""
+    is_refused: bool = False
     found: Found | None = None
 
 
@@ -90,7 +91,7 @@ def archive_check(
                 pass
             found = reading.found()
     except (ArchiveDamagedError, ArchiveUnsafeError, ArchiveMissingError) as error:
-        return Checked(problem=str(error))
+        return Checked(problem=str(error), is_refused=isinstance(error, ArchiveUnsafeError))
     if expected and found.sha256 != expected:
         return Checked(problem=f"The SHA-256 of {name} is {found.sha256}, it should be {expected}.")
     return Checked(found=found)

@@ -341,3 +341,39 @@ def test_databases_are_shown_under_their_names(watch: SimpleNamespace, context: 
     backup = Backup.objects.get()
     stamp = backup.name.removeprefix("backup-").removesuffix(".tar.gz")
     assert f"agentx-{stamp}.db" in manage("backup", "show", str(backup.pk), "--files").out
+
+
+def test_names_that_an_agent_chose_steer_no_terminal(watch: SimpleNamespace, context: FakeContext, manage: Any) -> None:
+    (Path(context.agent.workspace_folder) / "\x1b[31mred\nworkspace/fake").mkdir(parents=True)
+    backup = back_up(context, watch)
+    out = manage("backup", "show", str(backup.pk), "--files").out
+    assert "\x1b" not in out
+    assert "\nworkspace/fake" not in out
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused_not_called_damaged(
+    watch: SimpleNamespace, context: FakeContext, manage: Any, tmp_path: Path
+) -> None:
+    """Zeros that are no holes, as a preallocated log has them."""
+    (Path(context.agent.workspace_folder) / "zeros").write_bytes(bytes(100_000_000))
+    archive = path_of(back_up(context, watch))
+    seen = manage("backup", "verify", "--file", str(archive))
+    assert seen.code == 1
+    assert seen.out.startswith("REFUSED")
+    assert "--trust-size" in seen.out
+    assert manage("backup", "verify", "--file", str(archive), "--trust-size").code == 0
+    to = ("--to", str(tmp_path / "back"))
+    assert "--trust-size" in manage("backup", "restore", "--file", str(archive), *to).err
+    assert manage("backup", "restore", "--file", str(archive), *to, "--trust-size").code == 0
+
+
+def test_what_excludes_each_other_is_said(watch: SimpleNamespace, context: FakeContext, manage: Any) -> None:
+    backup = back_up(context, watch)
+    file = ("--file", str(path_of(backup)))
+    for arguments in (
+        ("restore", str(backup.pk), *file, "--to", "/nowhere"),
+        ("verify", "--agent", "lead", *file),
+        ("adopt", "--agent", "lead", "--prefix", "x", "--folder", "/var"),
+        ("drill", str(backup.pk), "--image", "x", "--no-wait"),
+    ):
+        assert manage("backup", *arguments).code == 2, arguments

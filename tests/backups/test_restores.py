@@ -29,6 +29,7 @@ from backups.retention.tiers import Hot, Tiers, Warm
 from backups.services.restores import restore_confirm, restore_undo
 from fleet.actors import Actor
 from fleet.errors import Conflict
+from monitoring.models import Alert
 from schedules.executors.base import ExecutorError, Result, Stopped
 from tests.run_context import FakeContext, agent_view
 
@@ -504,3 +505,30 @@ def test_a_restore_whose_worker_died_once_it_was_in_place_is_not_made_twice(
     assert (Path(row.kept) / "new").exists()
     restore_undo(restore=row, actor=ME)
     assert (workspace / "new").exists()
+
+
+def test_a_path_that_the_archive_does_not_hold_says_nothing_against_it(
+    watch: SimpleNamespace, context: FakeContext
+) -> None:
+    backup = back_up(context, watch)
+    with pytest.raises(ExecutorError, match="holds no nope") as caught:
+        restore(context, paths=["nope"])
+    assert caught.value.code == "paths_missing"
+    backup.refresh_from_db()
+    assert backup.state == "verified"
+    assert not Alert.objects.exists()
+
+
+def test_one_file_is_told_as_one(watch: SimpleNamespace, context: FakeContext) -> None:
+    back_up(context, watch)
+    assert restore(context, paths=["zero"]).details["entries"] == 1
+    assert "has no container that could be stopped" in context.text()
+
+
+def test_the_youngest_restore_is_undone_first(watch: SimpleNamespace, context: FakeContext) -> None:
+    back_up(context, watch)
+    older, younger = (Restore.objects.get(pk=restore(context).details["restore"]) for _ in range(2))
+    with pytest.raises(Conflict, match=f"Undo or confirm that first: restore {younger.pk}"):
+        restore_undo(restore=older, actor=ME)
+    restore_undo(restore=younger, actor=ME)
+    restore_undo(restore=older, actor=ME)

@@ -101,6 +101,8 @@ class Drill(Asking):
             raise InvalidInput("Whose backup? Name an agent (--agent) or a backup.", field="agent")
         if options["kind"]:
             payload["kind"] = options["kind"]
+        if options["image"] and not options["probe"]:
+            raise InvalidInput("An image needs the command to run in it: --probe.", field="probe")
         if options["probe"]:
             payload |= {"probe": _command(options["probe"]), "image": options["image"]}
         return self.ask("restore.drill", payload, agent_named(organisation, slug), options, screen)

@@ -15,7 +15,7 @@ from backups.archive.manifest import is_entry
 from backups.archive.stores import Hooks
 from backups.archive.tarwriter import TarWriter
 from backups.console.backup.listing import contents_read
-from backups.console.words import backup_named, refused
+from backups.console.words import backup_named, refused, shown
 from backups.models import Backup
 from backups.services.verification import top_of
 from fleet.console import Exit, Screen, Subcommand
@@ -44,7 +44,7 @@ class Diff(Subcommand):
             screen.json([{"path": path, "change": change} for change, path in changes])
         else:
             for change, path in changes:
-                screen.data(f"{change:<8} {path}")
+                screen.data(f"{change:<8} {shown(path)}")
             if not changes:
                 screen.say("Nothing differs.")
         return Exit.FAILURE if changes else Exit.DONE

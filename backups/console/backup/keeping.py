@@ -94,8 +94,9 @@ class Adopt(Subcommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--agent", required=True, metavar="SLUG", help="whose they are")
-        parser.add_argument("--prefix", metavar="PREFIX", help="in S3: workspace/SLUG is where `s3 backup` puts them")
-        parser.add_argument("--folder", metavar="FOLDER", help="on this host: /var/backups/portagent in seed 002")
+        where = parser.add_mutually_exclusive_group()
+        where.add_argument("--prefix", metavar="PREFIX", help="in S3: workspace/SLUG is where `s3 backup` puts them")
+        where.add_argument("--folder", metavar="FOLDER", help="on this host: /var/backups/portagent in seed 002")
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         agent = agent_named(self.organisation(options), options["agent"])

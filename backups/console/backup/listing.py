@@ -9,7 +9,7 @@ from typing import Any
 from backups.archive.contents import Contents, contents_of
 from backups.archive.errors import ArchiveError
 from backups.archive.terminal import human_size
-from backups.console.words import HEADERS, backup_json, backup_named, place_text, refused, row_of, state_text
+from backups.console.words import HEADERS, backup_json, backup_named, place_text, refused, row_of, shown, state_text
 from backups.encryption import decrypted_for
 from backups.models import Backup, Drill
 from backups.places import Place
@@ -113,8 +113,8 @@ def _files(backup: Backup, screen: Screen, *, as_json: bool) -> int:
             screen.json(list(entries))
             return Exit.DONE
         for entry in entries:
-            link = f" -> {entry['link']}" if "link" in entry else ""
-            screen.data(f"{entry['mode']}  {entry.get('size', ''):>12}  {entry['path']}{link}")
+            link = f" -> {shown(entry['link'])}" if "link" in entry else ""
+            screen.data(f"{entry['mode']}  {entry.get('size', ''):>12}  {shown(entry['path'])}{link}")
     return Exit.DONE
 
 

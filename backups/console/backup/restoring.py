@@ -50,6 +50,8 @@ class RestoreCommand(Asking):
         super().add_arguments(parser)
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
+        if options["file"] and options["backup"]:
+            raise InvalidInput("Either a file or a recorded backup: leave one out.", field="file")
         if options["file"]:
             return _from_file(options, screen)
         organisation = self.organisation(options)
@@ -120,8 +122,9 @@ class Confirm(Subcommand):
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         found = restore_found(self.organisation(options), options["restore"])
+        was_there = bool(found.kept) and Path(found.kept).exists()
         done = restore_confirm(restore=found, actor=self.actor())
-        screen.data(f"Confirmed: {done.target} stays. {done.kept or 'Nothing'} was removed.")
+        screen.data(f"Confirmed: {done.target} stays. {done.kept if was_there else 'Nothing'} was removed.")
         return Exit.DONE
 
 

@@ -28,9 +28,12 @@ class Verify(Subcommand):
         parser.add_argument("--agent", metavar="SLUG", help="all of this agent")
         parser.add_argument("--file", metavar="ARCHIVE", help="an archive without a record")
         parser.add_argument("--identity", metavar="FILE", help="what reads an encrypted --file")
+        parser.add_argument("--trust-size", action="store_true", help="with --file: no limits on what it unpacks to")
         parser.add_argument("--json", action="store_true")
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
+        if options["file"] and (options["backup"] or options["agent"]):
+            raise InvalidInput("Either a file or recorded backups: leave one out.", field="file")
         found = _file(options) if options["file"] else self._recorded(options)
         if options["json"]:
             screen.json([_as_json(name, checked) for name, checked in found])
@@ -66,6 +69,7 @@ def _file(options: dict[str, Any]) -> list[tuple[str, Checked]]:
                 OneFile(path),
                 path.name,
                 kind=kind_of_file(path),
+                is_ours=options["trust_size"],
                 decrypted=decrypted_file(path, options["identity"]),
                 hooks=Hooks(on_chunk=lambda read, _: bar.at(read)),
             )
@@ -76,7 +80,7 @@ def _file(options: dict[str, Any]) -> list[tuple[str, Checked]]:
 
 def _line(name: str, checked: Checked) -> str:
     if checked.found is None:
-        return f"DAMAGED  {name}: {checked.problem}"
+        return f"{'REFUSED' if checked.is_refused else 'DAMAGED'}  {name}: {checked.problem}"
     found = checked.found
     manifest = "each as its manifest says" if found.manifest else "it has no manifest"
     return f"whole    {name}: {found.entries} entries, {human_size(found.size)}, {manifest}"

@@ -64,6 +64,8 @@ def test_damaged_ones_do_not_pile_up_behind_a_good_one() -> None:
     assert kept([*damaged, good], last=5) == [0, 1, 2, 9]
     assert kept([*copies, good], last=5) == [*range(8), 9], "those may be good: nobody has read them yet"
     assert kept(damaged, last=5) == list(range(8)), "there is nothing better"
+    young = Copy(id=10, name="young", since=NOW, until=NOW, size=1, is_good=True)
+    assert kept([young, *damaged], last=5) == [0, 1, 2, 10], "somebody may want to save something from them"
 
 
 def test_the_last_good_one_stays_whatever_the_rules() -> None:
