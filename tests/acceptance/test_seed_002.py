@@ -141,6 +141,7 @@ def test_the_story_of_seed_002(
     assert not list(state.glob("data.before-restore-*"))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_nightly_schedule_of_seed_002(watch: Watch, state: Path, tmp_path: Path) -> None:
     """Its cron line, as a job that brings rules of thirty days."""
     watch.manage("agent", "add", "portagent", "--state", str(state))
