@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from django.conf import settings
 from pydantic import Field
@@ -25,6 +26,7 @@ from backups.around import Around, around, settle
 from backups.encryption import recipient_of
 from backups.models import Backup
 from backups.places import Place
+from backups.progress import telling
 from backups.retention.rules import Rules
 from backups.services.pruning import backups_prune
 from backups.services.recording import Origin, backup_found, backup_record, backup_unchanged
@@ -33,12 +35,10 @@ from backups.services.verification import backup_verify
 from fleet.actors import Actor
 from fleet.clients.docker_errors import DockerError
 from schedules.engine.clock import database_now
-from schedules.executors.base import AgentView, ExecutorError, Payload, Result, RunContext, Stopped
+from schedules.executors.base import AgentView, Executor, ExecutorError, Payload, Result, RunContext, Stopped
 
 #: Of a handle: whose archive it is and where it goes, for one that is found complete after a crash.
 _RECORD = "record"
-#: Seconds between two progress lines.
-_EVERY = 2.0
 #: Seconds that removing an unfinished upload may take before it counts as left.
 _REAP_SECONDS = 15.0
 
@@ -62,6 +62,11 @@ class ArchivePayload(Payload):
     after: tuple[str, ...] = ()
     pause: bool = False
 
+    def check(self, agent: AgentView) -> None:
+        """Raises ``ValueError`` or an ``ArchiveError`` for what could never be done for this agent."""
+        recipient_of(self.recipient)
+        self.around().check(agent)
+
     def around(self) -> Around:
         return Around(before=self.before, after=self.after, pause=self.pause)
 
@@ -80,8 +85,8 @@ class Task:
     """One archive to make.
 
     ``pack`` answers the fingerprint of what it packed, ``fingerprint`` that of what is there now without reading it,
-    where there is such a thing. Each may be called twice. ``problem``: what is wrong with what was archived, from what
-    ``pack`` left as ``extra``. ``said``: the line of success.
+    where there is such a thing. Each may be called twice. What is wrong with the source itself ``pack`` leaves in the
+    manifest as ``SOURCE_PROBLEM``. ``said``: the line of success.
     """
 
     origin: Origin
@@ -91,8 +96,42 @@ class Task:
     pack: Callable[[TarWriter], str]
     fingerprint: Callable[[], str] | None = None
     tag: str = "Backup"
-    problem: Callable[[Mapping[str, Any]], str] = lambda _: ""
     said: str = "[{tag}] Backup completed successfully: {name}"
+
+
+#: A payload that was looked at, with its defaults filled in: a run makes a task of it.
+Planned = Callable[[RunContext], Task]
+P = TypeVar("P", bound=ArchivePayload)
+
+
+class BackupExecutor(Executor[P]):
+    """What backups of every kind share."""
+
+    queue: ClassVar[str] = "backups"
+    default_retries: ClassVar[int] = 5
+    needs_agent: ClassVar[bool] = True
+
+    @abstractmethod
+    def plan(self, payload: P, agent: AgentView | None, *, organisation: str) -> Planned:
+        """Raises ``ValueError`` or an ``ArchiveError`` for what could never be archived."""
+
+    def check_payload(self, payload: P, *, agent: AgentView | None) -> None:
+        try:
+            self.plan(payload, agent, organisation="")
+        except ArchiveError as error:
+            raise ValueError(str(error)) from error
+
+    def execute(self, payload: P, context: RunContext) -> Result:
+        try:
+            planned = self.plan(payload, context.agent, organisation=context.organisation)
+        except ArchiveError as error:
+            raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
+        except ValueError as error:
+            raise ExecutorError("invalid_payload", str(error), retryable=False) from error
+        return archive(planned(context), context)
+
+    def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
+        reap(handle, context)
 
 
 def archive(task: Task, context: RunContext) -> Result:
@@ -108,17 +147,13 @@ def archive(task: Task, context: RunContext) -> Result:
             made=made,
             began_at=began,
             rules=task.payload.rules(),
-            details=made.packed.extra | _told(task.problem(made.packed.extra)),
+            details=made.packed.extra,
             key_id=recipient_of(task.payload.recipient).key_id,
         )
     except (ArchiveError, DockerError) as error:
         context.log(f"[{task.tag}] Backup failed: {error}\n")
         raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
     return _report(task, made, backup, context)
-
-
-def _told(problem: str) -> dict[str, str]:
-    return {SOURCE_PROBLEM: problem} if problem else {}
 
 
 def _unchanged(task: Task, began: datetime, context: RunContext) -> Backup | None:
@@ -160,15 +195,9 @@ def _make(task: Task, context: RunContext) -> Made:
 
 def _hooks(context: RunContext, owed: Mapping[str, Any] | None = None, *, is_writing: bool = True) -> Hooks:
     """``owed``: what each handle has to carry besides the upload's own."""
-    next_line = time.monotonic() + _EVERY
 
-    def chunk(read: int, written: int) -> None:
-        nonlocal next_line
-        context.check()
-        if time.monotonic() >= next_line:
-            next_line = time.monotonic() + _EVERY
-            stored = f", {human_size(written)} stored" if is_writing else ""
-            context.log(f"{human_size(read)} read{stored}\n")
+    def words(read: int, written: int) -> str:
+        return f"{human_size(read)} read" + (f", {human_size(written)} stored" if is_writing else "")
 
     def before_publish() -> None:
         context.check()
@@ -176,7 +205,7 @@ def _hooks(context: RunContext, owed: Mapping[str, Any] | None = None, *, is_wri
             raise Stopped("another attempt has taken over this run")
 
     return Hooks(
-        on_chunk=chunk,
+        on_chunk=telling(context, words),
         on_wait=context.check,
         on_handle=lambda handle: context.record_handle({**(owed or {}), **handle}),
         before_publish=before_publish,

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from django.conf import settings
-from pydantic import Field
+from typing import Any, ClassVar
 
 from backups.archive.errors import (
     ArchiveDamagedError,
     ArchiveError,
     ArchiveMissingError,
-    PlaceRefusedError,
 )
 from backups.archive.extract import Parts, Wanted
-from backups.archive.folder import outermost
 from backups.archive.naming import stamp_text
 from backups.archive.recovery import Settled, recover
 from backups.archive.restore import Order, Restoration
@@ -33,69 +28,24 @@ from backups.encryption import decrypted_for
 from backups.health import HealthError, wait_until_healthy
 from backups.models import Backup, Restore
 from backups.places import Place, own_paths
+from backups.progress import telling
+from backups.restorepayload import (
+    RestorePayload,
+    backup_chosen,
+    check,
+    modes_of,
+    owner_of,
+    path_parts,
+    target_beneath,
+)
 from backups.services.restores import restore_record
 from backups.services.states import backup_damaged
 from backups.services.verification import top_of
+from backups.stopping import Stopping, start_again, stopped
 from fleet.actors import Actor
-from fleet.clients.docker import DockerClient
-from fleet.clients.docker_errors import ContainerMissingError, DockerError
-from fleet.errors import InvalidInput
+from fleet.clients.docker_errors import DockerError
 from schedules.engine.clock import database_now
-from schedules.executors.base import AgentView, ExecutorError, Payload, Result, RunContext, Stopped
-
-#: Seconds between two progress lines.
-_EVERY = 2.0
-_OWNER = r"^[0-9]{1,10}:[0-9]{1,10}$"
-_MODE = r"^0?[0-7]{3}$"
-
-
-class RestorePayload(Payload):
-    """``backup``: a number, a name, or ``latest``, the newest good one. ``paths``: only these. ``to``: another folder.
-
-    ``chown``: ``1000:1000`` for all that is restored. ``stop_container``: stop the agent's container before the
-    exchange and start it afterwards. ``health``: whether the agent has to be well afterwards, else the former tree
-    comes back.
-    """
-
-    backup: int | str = "latest"
-    paths: tuple[str, ...] = ()
-    to: str | None = Field(default=None, min_length=1)
-    chown: str | None = Field(default=None, pattern=_OWNER)
-    folder_mode: str | None = Field(default=None, pattern=_MODE)
-    file_mode: str | None = Field(default=None, pattern=_MODE)
-    stop_container: bool = True
-    stop_seconds: int = Field(default=10, ge=0, le=600)
-    health: Literal["check", "skip"] = "check"
-    health_seconds: int = Field(default=60, ge=1, le=1800)
-    allow_damaged: bool = False
-
-
-def owner_of(text: str | None) -> tuple[int, int] | None:
-    """``1000:1000`` as numbers. Raises :class:`InvalidInput`."""
-    if text is None:
-        return None
-    if not re.match(_OWNER, text):
-        raise InvalidInput(f"{text!r} is no owner: give two numbers, such as 1000:1000.", field="chown")
-    user, _, group = text.partition(":")
-    return int(user), int(group)
-
-
-def path_parts(text: str) -> Parts:
-    """A path below the restored folder. Raises :class:`InvalidInput`."""
-    parts = tuple(part for part in text.split("/") if part not in {"", "."})
-    if not parts or ".." in parts or text.startswith("/"):
-        raise InvalidInput(f"{text!r} is no path in the archive: give one such as notes/today.md.", field="paths")
-    return parts
-
-
-def modes_of(folder: str | None, file: str | None) -> tuple[int, int] | None:
-    """Of folders and files; seed 002's 0700 and 0600 stand in where one is missing. Raises :class:`InvalidInput`."""
-    if folder is None and file is None:
-        return None
-    for field_, text in (("folder_mode", folder), ("file_mode", file)):
-        if text is not None and not re.match(_MODE, text):
-            raise InvalidInput(f"{text!r} is no mode: give three octal digits, such as 0700.", field=field_)
-    return int(folder or "700", 8), int(file or "600", 8)
+from schedules.executors.base import AgentView, Executor, ExecutorError, Hold, Result, RunContext, Stopped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,73 +62,6 @@ class Work:
     @property
     def is_in_place(self) -> bool:
         return self.payload.to is None
-
-
-def backup_chosen(payload: RestorePayload, *, kind: str, organisation_id: int, agent: str) -> Backup:
-    """The agent's backup that the payload names. Raises :class:`ExecutorError`."""
-    rows = Backup.objects.there().filter(organisation_id=organisation_id, agent_slug=agent, kind=kind)
-    if payload.backup == "latest":
-        found = rows.good().order_by("-still_at", "-began_at").first()
-        if found is None:
-            raise ExecutorError(
-                "backup_missing",
-                f"There is no verified {kind} backup of '{agent}': `manage.py backup ls --agent {agent}` shows what "
-                "there is.",
-                retryable=False,
-            )
-        return found
-    named = {"pk": payload.backup} if isinstance(payload.backup, int) else {"name": payload.backup}
-    found = rows.filter(**named).first()
-    if found is None:
-        raise ExecutorError(
-            "backup_missing", f"There is no {kind} backup {payload.backup!r} of '{agent}'.", retryable=False
-        )
-    if found.state == Backup.State.DAMAGED and not payload.allow_damaged:
-        raise ExecutorError(
-            "backup_damaged",
-            f"{found.name} is damaged: {found.problem} Take another one, or say allow_damaged: true to try it.",
-            retryable=False,
-        )
-    return found
-
-
-def target_in(payload: RestorePayload, source: str, agent: AgentView, *, organisation: str = "") -> Path:
-    """Where to: the place that was archived, or ``to``; in the agent's folders, or below ``restores`` of our own data.
-
-    Raises ``PlaceRefusedError``.
-    """
-    return target_beneath(payload, source, agent, organisation=organisation)[0]
-
-
-def target_beneath(
-    payload: RestorePayload, source: str, agent: AgentView, *, organisation: str = ""
-) -> tuple[Path, Path]:
-    """The target, and the outermost folder of the operator's that it lies in: below that an agent may put links."""
-    target = Path(payload.to or source)
-    roots = [Path(folder) for folder in (agent.workspace_folder, agent.state_folder) if folder]
-    # Each organisation has its own: what lies there is somebody's workspace. Without its name only the form is judged.
-    roots.append(Path(settings.WATCHBILL.data_dir) / "restores" / organisation)
-    root = outermost(target, roots)
-    if not target.is_absolute() or root is None:
-        raise PlaceRefusedError(
-            f"{target} is not inside of the folders of the agent '{agent.slug}', nor below {roots[-1]}: choose a "
-            "folder there. `manage.py backup restore --file` restores anywhere.",
-        )
-    return target, root
-
-
-def check(payload: RestorePayload, agent: AgentView | None) -> None:
-    """What could never be restored is refused when it is asked for. Raises ``ValueError``."""
-    for path in payload.paths:
-        try:
-            path_parts(path)
-        except InvalidInput as error:
-            raise ValueError(str(error)) from error
-    if payload.to is not None and agent is not None:
-        try:
-            target_in(payload, "", agent)
-        except ArchiveError as error:
-            raise ValueError(str(error)) from error
 
 
 def restore(work: Work, context: RunContext) -> Result:
@@ -299,7 +182,7 @@ def _carry_out(work: Work, order: Order, context: RunContext) -> Placed:
 
 def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Placed:
     """With the agent's container stopped, if there is one; and back again, if the agent is not well afterwards."""
-    with _stopped(work, context) as start:
+    with stopped(_stopping(work, context), context) as start:
         context.check()
         if not context.is_current():
             raise Stopped("another attempt has taken over this run")
@@ -309,54 +192,20 @@ def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Plac
                 wait_until_healthy(work.agent, seconds=work.payload.health_seconds, check=context.check)
         except BaseException as error:
             context.log(f"The agent is not well with what was restored ({error}): the former tree comes back.\n")
-            with _stopped(work, context):
+            with stopped(_stopping(work, context), context):
                 restoration.undo()
             raise
     return placed
 
 
-@contextlib.contextmanager
-def _stopped(work: Work, context: RunContext) -> Any:
-    """Stops the container, if it is there, runs, and is to be; starts it again at the end, or when told."""
-    name = work.agent.container_name
-    if not name and work.is_in_place:
-        context.log(
-            f"{work.agent.slug} has no container that could be stopped: whoever has its files open goes on writing to "
-            "what is kept. Stop it yourself.\n",
-        )
-    if not (name and work.payload.stop_container and work.is_in_place):
-        yield lambda: True
-        return
-    with contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client:
-        was_running = _is_running(client, name, context)
-        if was_running:
-            context.record_handle(_handle(work, container=name))
-            client.stop(name, seconds=work.payload.stop_seconds)
-            context.log(f"Stopped the container {name}\n")
-        is_started = False
-
-        def start() -> bool:
-            """Whether it runs now: one that had been stopped before stays so, and can't be well."""
-            nonlocal is_started
-            if was_running and not is_started:
-                client.start(name)
-                is_started = True
-                context.log(f"Started the container {name}\n")
-            return was_running
-
-        try:
-            yield start
-        finally:
-            start()
-
-
-def _is_running(client: DockerClient, name: str, context: RunContext) -> bool:
-    """One that was removed keeps nobody from restoring its files."""
-    try:
-        return client.state(name).running
-    except ContainerMissingError:
-        context.log(f"There is no container {name} to stop: restoring its files all the same.\n")
-        return False
+def _stopping(work: Work, context: RunContext) -> Stopping:
+    return Stopping(
+        agent=work.agent,
+        is_in_place=work.is_in_place,
+        stop=work.payload.stop_container,
+        seconds=work.payload.stop_seconds,
+        before_stop=lambda name: context.record_handle(_handle(work, container=name)),
+    )
 
 
 def _handle(work: Work, container: str = "") -> Mapping[str, Any]:
@@ -390,26 +239,14 @@ def reap(handle: Mapping[str, Any], context: RunContext) -> None:
             if settled.stays and handle.get("backup"):
                 _record_found(settled, handle, context)
         if handle["container"]:
-            with (
-                contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client,
-                contextlib.suppress(ContainerMissingError),
-            ):
-                client.start(handle["container"])
+            start_again(handle["container"])
     except (ArchiveError, DockerError) as error:
         raise ExecutorError(error.code, f"A restore that was cut off is not settled yet: {error}") from error
 
 
 def hooks_of(context: RunContext) -> Hooks:
-    next_line = time.monotonic() + _EVERY
-
-    def chunk(read: int, _: int) -> None:
-        nonlocal next_line
-        context.check()
-        if time.monotonic() >= next_line:
-            next_line = time.monotonic() + _EVERY
-            context.log(f"{human_size(read)} unpacked\n")
-
-    return Hooks(on_chunk=chunk, on_wait=context.check)
+    """For reading an archive in a run."""
+    return Hooks(on_chunk=telling(context, lambda read, _: f"{human_size(read)} unpacked"), on_wait=context.check)
 
 
 def _bad_content(backup: Backup, problems: Sequence[str]) -> ArchiveError:
@@ -432,3 +269,45 @@ def unstamped(backup: Backup) -> Callable[[Parts], Parts]:
         return (*(path[:-1] if backup.has_manifest else ()), head + tail)
 
     return renamed
+
+
+class RestoreExecutor(Executor[RestorePayload]):
+    """What restores of every kind share. Each names the ``kind`` of its backups."""
+
+    queue: ClassVar[str] = "backups"
+    needs_agent: ClassVar[bool] = True
+    hold: ClassVar[Hold] = "exclusive"
+    payload_model = RestorePayload
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def renamed(self, backup: Backup) -> Callable[[Parts], Parts]:
+        """The path under which an entry of the archive is restored."""
+
+    def refuse(self, backup: Backup, payload: RestorePayload) -> None:
+        """Raise :class:`ExecutorError` for what this kind can't do."""
+
+    def check_payload(self, payload: RestorePayload, *, agent: AgentView | None) -> None:
+        check(payload, agent)
+
+    def execute(self, payload: RestorePayload, context: RunContext) -> Result:
+        agent = agent_of(context)
+        backup = backup_chosen(payload, kind=self.kind, organisation_id=context.organisation_id, agent=agent.slug)
+        self.refuse(backup, payload)
+        try:
+            target, beneath = target_beneath(payload, backup.source, agent, organisation=context.organisation)
+        except ArchiveError as error:
+            raise ExecutorError(error.code, str(error), retryable=False) from error
+        renamed = self.renamed(backup)
+        work = Work(backup=backup, agent=agent, target=target, beneath=beneath, payload=payload, renamed=renamed)
+        return restore(work, context)
+
+    def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
+        reap(handle, context)
+
+
+def agent_of(context: RunContext) -> AgentView:
+    """The run's agent, which a schedule's check requires."""
+    if context.agent is None:
+        raise ExecutorError("agent_missing", "The agent of this run was removed.", retryable=False)
+    return context.agent

@@ -199,10 +199,14 @@ def _tiers() -> Tiers:
 
     try:
         document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise ImproperlyConfigured(
+                f"BACKUP_STORAGE_FILE: {path} holds {document!r}: give it the `storage` of docs/backups.md."
+            )
         return read_tiers(document["storage"])
     except KeyError:
         raise ImproperlyConfigured(f"BACKUP_STORAGE_FILE: {path} has no `storage` at its top.") from None
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ImproperlyConfigured(f"BACKUP_STORAGE_FILE: {path} can't be used: {error}") from error
 
 

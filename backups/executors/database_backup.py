@@ -6,17 +6,14 @@ import contextlib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict
 
-from backups import archiving
-from backups.archive.errors import ArchiveError
 from backups.archive.fingerprint import Fingerprint
 from backups.archive.heads import Head
 from backups.archive.naming import stamp_text
 from backups.archive.tarwriter import CHUNK, TarWriter
-from backups.archiving import ArchivePayload, Task
+from backups.archiving import ArchivePayload, BackupExecutor, Planned, Task
 from backups.databases import (
     DatabasesPayload,
     DataFolder,
@@ -28,17 +25,17 @@ from backups.databases import (
     no_databases_any_more,
     pages_known,
 )
-from backups.encryption import recipient_of
 from backups.places import Place, place_for
 from backups.retention.rules import Rules
 from backups.scratch import scratch_folder
 from backups.services.recording import Origin
+from backups.services.states import SOURCE_PROBLEM
 from backups.sqlite.checking import check_copy
 from backups.sqlite.copying import copy_database
 from backups.sqlite.errors import DatabaseMissingError
 from backups.sqlite.finding import Database, Found
 from schedules.engine.storable import storable_json
-from schedules.executors.base import AgentView, Executor, ExecutorError, Result, RunContext
+from schedules.executors.base import AgentView, RunContext
 
 #: Seed 002 keeps thirty days.
 _DAYS = 30
@@ -52,52 +49,21 @@ class DatabaseBackupPayload(DatabasesPayload, ArchivePayload):
         return Rules() if self.to == "hot" else Rules(days=_DAYS)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    data: DataFolder
-    place: Place
-
-
-class DatabaseBackup(Executor[DatabaseBackupPayload]):
+class DatabaseBackup(BackupExecutor[DatabaseBackupPayload]):
     """Copies an agent's SQLite databases online, checks each copy, and archives them as seed 002 names them."""
 
     key: ClassVar[str] = "database.backup"
     title: ClassVar[str] = "Online backup of an agent's SQLite databases"
-    queue: ClassVar[str] = "backups"
-    default_retries: ClassVar[int] = 5
-    needs_agent: ClassVar[bool] = True
     payload_model = DatabaseBackupPayload
 
-    def check_payload(self, payload: DatabaseBackupPayload, *, agent: AgentView | None) -> None:
-        try:
-            _plan(payload, agent, organisation="")
-        except ArchiveError as error:
-            raise ValueError(str(error)) from error
-
-    def execute(self, payload: DatabaseBackupPayload, context: RunContext) -> Result:
-        try:
-            plan = _plan(payload, context.agent, organisation=context.organisation)
-        except ArchiveError as error:
-            raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
-        except ValueError as error:
-            raise ExecutorError("invalid_payload", str(error), retryable=False) from error
-        return archiving.archive(_task(plan, payload, context), context)
-
-    def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
-        archiving.reap(handle, context)
+    def plan(self, payload: DatabaseBackupPayload, agent: AgentView | None, *, organisation: str) -> Planned:
+        data = data_folder(payload, agent)
+        payload.check(data.agent)
+        place = place_for(payload.to, kind="database", organisation=organisation, agent=data.agent.slug)
+        return lambda context: _task(data, place, payload, context)
 
 
-def _plan(payload: DatabaseBackupPayload, agent: AgentView | None, *, organisation: str) -> _Plan:
-    data = data_folder(payload, agent)
-    recipient_of(payload.recipient)
-    payload.around().check(data.agent)
-    place = place_for(payload.to, kind="database", organisation=organisation, agent=data.agent.slug)
-    return _Plan(data=data, place=place)
-
-
-def _task(plan: _Plan, payload: DatabaseBackupPayload, context: RunContext) -> Task:
-    data = plan.data
-
+def _task(data: DataFolder, place: Place, payload: DatabaseBackupPayload, context: RunContext) -> Task:
     def pack(writer: TarWriter) -> str:
         return _pack(data, writer, context)
 
@@ -116,11 +82,10 @@ def _task(plan: _Plan, payload: DatabaseBackupPayload, context: RunContext) -> T
             schedule=context.schedule,
             job_run_id=context.job_run_id,
         ),
-        place=plan.place,
+        place=place,
         payload=payload,
         pack=pack,
         fingerprint=fingerprint,
-        problem=_problem,
         said="Backup completed: {place}{name}",
     )
 
@@ -135,8 +100,8 @@ def _pack(data: DataFolder, writer: TarWriter, context: RunContext) -> str:
         before = _fingerprint(root, found)
         added = _add_all(root, found, scratch / "copy", writer, context, is_chosen=bool(data.chosen))
         # Names are an agent's: one that no database of ours can store must not keep the archive from being recorded.
-        writer.packed.extra["databases"] = storable_json(list(added.values()))
-        writer.packed.extra["lost"] = storable_json(_lost(data, root, tuple(added), context))
+        extra = {"databases": list(added.values()), "lost": _lost(data, root, tuple(added), context)}
+        writer.packed.extra |= storable_json(extra | {SOURCE_PROBLEM: _problem(extra)})
         return before if before == _fingerprint(root, found) else ""
 
 

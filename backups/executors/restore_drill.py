@@ -17,10 +17,10 @@ from backups.archive.errors import ArchiveError
 from backups.archive.restore import Restoration
 from backups.archive.terminal import human_size
 from backups.checks import databases_problems
-from backups.executors.workspace_restore import agent_of
 from backups.models import Backup
 from backups.places import Place
-from backups.restoring import RestorePayload, Work
+from backups.restorepayload import RestorePayload
+from backups.restoring import Work, agent_of
 from backups.scratch import scratch_folder
 from backups.services.drilling import drill_record
 from backups.services.states import backup_damaged, backup_verified

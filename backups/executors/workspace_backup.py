@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from django.conf import settings
 from pydantic import Field
 
-from backups import archiving
-from backups.archive.errors import ArchiveError, PlaceRefusedError
+from backups.archive.errors import PlaceRefusedError
 from backups.archive.folder import Scope, fingerprint_of, open_folder, outermost, pack_folder
 from backups.archive.repack import pack_tar
 from backups.archive.tarwriter import TarWriter
-from backups.archiving import ArchivePayload, Task
-from backups.encryption import recipient_of
+from backups.archiving import ArchivePayload, BackupExecutor, Planned, Task
 from backups.places import Place, own_paths, place_for
 from backups.services.recording import Origin
 from fleet.clients.docker import DockerClient
 from schedules.engine.storable import storable_json
-from schedules.executors.base import AgentView, Executor, ExecutorError, Result, RunContext
+from schedules.executors.base import AgentView, RunContext
 
 
 class WorkspaceBackupPayload(ArchivePayload):
@@ -35,33 +32,16 @@ class WorkspaceBackupPayload(ArchivePayload):
     on_change: Literal["note", "fail"] = "note"
 
 
-class WorkspaceBackup(Executor[WorkspaceBackupPayload]):
+class WorkspaceBackup(BackupExecutor[WorkspaceBackupPayload]):
     """Archives an agent's workspace, with its SHA-256 beside it, reads it back, and keeps what the rules want."""
 
     key: ClassVar[str] = "workspace.backup"
     title: ClassVar[str] = "Backup of an agent's workspace"
-    queue: ClassVar[str] = "backups"
-    default_retries: ClassVar[int] = 5
-    needs_agent: ClassVar[bool] = True
     payload_model = WorkspaceBackupPayload
 
-    def check_payload(self, payload: WorkspaceBackupPayload, *, agent: AgentView | None) -> None:
-        try:
-            _plan(payload, agent, organisation="")
-        except ArchiveError as error:
-            raise ValueError(str(error)) from error
-
-    def execute(self, payload: WorkspaceBackupPayload, context: RunContext) -> Result:
-        try:
-            plan = _plan(payload, context.agent, organisation=context.organisation)
-        except ArchiveError as error:
-            raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
-        except ValueError as error:
-            raise ExecutorError("invalid_payload", str(error), retryable=False) from error
-        return archiving.archive(_task(plan, payload, context), context)
-
-    def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
-        archiving.reap(handle, context)
+    def plan(self, payload: WorkspaceBackupPayload, agent: AgentView | None, *, organisation: str) -> Planned:
+        plan = _plan(payload, agent, organisation=organisation)
+        return lambda context: _task(plan, payload, context)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +61,7 @@ class _Plan:
 def _plan(payload: WorkspaceBackupPayload, agent: AgentView | None, *, organisation: str) -> _Plan:
     if agent is None:
         raise ValueError("A backup needs to know whose workspace: name an agent with --agent.")
-    recipient_of(payload.recipient)
-    payload.around().check(agent)
+    payload.check(agent)
     source = os.path.join(agent.workspace_folder, payload.source or "")  # noqa: PTH118 - maybe a container's
     if not os.path.isabs(source):  # noqa: PTH117
         raise ValueError(f"The agent '{agent.slug}' has no workspace folder. Set one, or give an absolute source.")

@@ -42,21 +42,11 @@ def backup_record(
     An organisation or an agent that was removed meanwhile loses its archive's record no more than its archive.
     """
     packed = made.packed
-    organisation = Organisation.objects.get(pk=origin.organisation_id)
-    return Backup.objects.create(
-        organisation=organisation,
-        agent=Agent.objects.of(organisation).filter(pk=origin.agent_id).first(),
-        agent_slug=origin.agent,
-        schedule_name=origin.schedule,
-        job_run_id=origin.job_run_id,
-        kind=origin.kind,
-        source=origin.source,
-        in_container=origin.in_container,
+    return _create(
+        origin,
+        place,
+        began_at=began_at,
         name=made.name,
-        storage=place.storage,
-        root=place.root,
-        prefix=place.prefix,
-        tier=place.tier,
         retention=rules.model_dump(exclude_defaults=True),
         size=made.size,
         sha256=made.sha256,
@@ -65,9 +55,6 @@ def backup_record(
         skipped=packed.skipped,
         changed=packed.changed,
         fingerprint=made.fingerprint,
-        began_at=began_at,
-        still_at=began_at,
-        created_at=database_now(),
         **values,
     )
 
@@ -81,27 +68,29 @@ def backup_found(*, origin: Origin, place: Place, name: str, store: Store) -> Ba
         return None
     began = stamp_of(name) or stored.modified
     with transaction.atomic(durable=True):
-        organisation = Organisation.objects.get(pk=origin.organisation_id)
-        return Backup.objects.create(
-            organisation=organisation,
-            agent=Agent.objects.of(organisation).filter(pk=origin.agent_id).first(),
-            agent_slug=origin.agent,
-            schedule_name=origin.schedule,
-            job_run_id=origin.job_run_id,
-            kind=origin.kind,
-            source=origin.source,
-            in_container=origin.in_container,
-            name=name,
-            storage=place.storage,
-            root=place.root,
-            prefix=place.prefix,
-            tier=place.tier,
-            size=stored.size,
-            sha256=store.checksum(name) or "",
-            began_at=began,
-            still_at=began,
-            created_at=database_now(),
-        )
+        return _create(origin, place, began_at=began, name=name, size=stored.size, sha256=store.checksum(name) or "")
+
+
+def _create(origin: Origin, place: Place, *, began_at: datetime, **values: Any) -> Backup:
+    organisation = Organisation.objects.get(pk=origin.organisation_id)
+    return Backup.objects.create(
+        organisation=organisation,
+        agent=Agent.objects.of(organisation).filter(pk=origin.agent_id).first(),
+        agent_slug=origin.agent,
+        schedule_name=origin.schedule,
+        job_run_id=origin.job_run_id,
+        kind=origin.kind,
+        source=origin.source,
+        in_container=origin.in_container,
+        storage=place.storage,
+        root=place.root,
+        prefix=place.prefix,
+        tier=place.tier,
+        began_at=began_at,
+        still_at=began_at,
+        created_at=database_now(),
+        **values,
+    )
 
 
 def backup_unchanged(

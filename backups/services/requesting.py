@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from backups.archive.errors import ArchiveError
 from backups.archiving import ArchivePayload
 from backups.models import Backup
-from backups.restoring import RestorePayload, target_in
+from backups.restorepayload import RestorePayload, target_in
 from fleet.actors import Actor
 from fleet.errors import Conflict, InvalidInput, NotFound
 from fleet.models import Agent, Organisation

@@ -28,7 +28,7 @@ def backup_verified(*, backup: Backup, **learnt: Any) -> bool:
     What was damaged when it was archived is damaged for good, however well its bytes were kept.
     """
     now = database_now()
-    if problem := backup.details.get(SOURCE_PROBLEM):
+    if problem := learnt.get("details", backup.details).get(SOURCE_PROBLEM):
         return backup_damaged(backup=backup, problem=str(problem))
     unknown = set(learnt) - set(_LEARNT)
     if unknown:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from backups.archive.errors import ArchiveDamagedError, ArchiveMissingError, ArchiveUnsafeError
+from backups.archive.manifest import Manifest
 from backups.archive.naming import TOP
 from backups.archive.reading import Found, Reading
 from backups.archive.rules import Limits, trusting
@@ -15,7 +16,7 @@ from backups.archive.stores import Hooks, Readable, Source
 from backups.encryption import decrypted_for
 from backups.models import Backup
 from backups.places import Place
-from backups.services.states import backup_damaged, backup_verified
+from backups.services.states import SOURCE_PROBLEM, backup_damaged, backup_verified
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +105,21 @@ def _learnt(backup: Backup, found: Found) -> dict[str, object]:
         learnt["sha256"] = found.sha256
     if backup.entries is None:
         learnt |= {"entries": found.entries, "tree_bytes": found.size, "has_manifest": found.manifest is not None}
-        if found.manifest is not None and (began := _moment(found.manifest.about.get("began_at"))):
-            learnt["began_at"] = began
+        if found.manifest is not None:
+            learnt |= _told(found.manifest, is_ours=not backup.is_adopted)
     return learnt
+
+
+def _told(manifest: Manifest, *, is_ours: bool) -> dict[str, object]:
+    """What a manifest says. Of one that came from elsewhere only what can't be turned against anybody."""
+    told: dict[str, object] = {}
+    if began := _moment(manifest.about.get("began_at")):
+        told["began_at"] = began
+    extra = manifest.end.get("extra")
+    if isinstance(extra, dict):
+        problem = {SOURCE_PROBLEM: str(extra[SOURCE_PROBLEM])} if extra.get(SOURCE_PROBLEM) else {}
+        told["details"] = extra if is_ours else problem
+    return told
 
 
 def _moment(text: object) -> datetime | None:

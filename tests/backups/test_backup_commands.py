@@ -20,7 +20,7 @@ from backups.executors.restore_drill import DrillPayload, RestoreDrill
 from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupPayload
 from backups.executors.workspace_restore import WorkspaceRestore
 from backups.models import Backup, Restore
-from backups.restoring import RestorePayload
+from backups.restorepayload import RestorePayload
 from backups.services.adoption import adopted_again, archives_adopt
 from backups.services.verification import backup_verify
 from fleet.actors import Actor

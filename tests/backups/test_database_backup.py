@@ -265,6 +265,30 @@ def test_a_damaged_database_never_takes_the_place_of_a_good_archive(context: Fak
     assert "a.db: " in damaged.problem
 
 
+def test_a_damaged_database_is_known_from_its_archive_when_its_record_was_lost(
+    context: FakeContext, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die(**_: Any) -> None:
+        raise Died
+
+    make_accounts(data / "a.db")
+    spoil(data / "a.db")
+    with monkeypatch.context() as killed:
+        killed.setattr("backups.archiving.backup_record", die)
+        with pytest.raises(Died):
+            run(context)
+    DatabaseBackup().reap(context.handles[-1], context)
+    found = Backup.objects.get()
+    assert (found.state, found.details) == ("complete", {})
+    backup_verify(backup=found)
+    found.refresh_from_db()
+    assert found.state == "damaged"
+    assert "the database itself is damaged (a.db: " in found.problem
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff" * 4096], ids=["cut to nothing", "its first page written over"])
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_file_that_was_a_database_counts_as_damaged(

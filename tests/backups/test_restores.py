@@ -24,7 +24,7 @@ from backups.executors.database_restore import DatabaseRestore
 from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupPayload
 from backups.executors.workspace_restore import WorkspaceRestore
 from backups.models import Backup, Restore
-from backups.restoring import RestorePayload
+from backups.restorepayload import RestorePayload
 from backups.retention.tiers import Hot, Tiers, Warm
 from backups.services.restores import restore_confirm, restore_undo
 from fleet.actors import Actor
@@ -442,7 +442,7 @@ def test_a_container_that_was_stopped_before_stays_so(
     watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the runbook has it: stop the agent, then restore."""
-    from backups import restoring
+    from backups import stopping
 
     asked: list[str] = []
 
@@ -457,7 +457,7 @@ def test_a_container_that_was_stopped_before_stays_so(
             return lambda *_, **__: asked.append(name)
 
     back_up(context, watch)
-    monkeypatch.setattr(restoring, "DockerClient", StoppedEngine)
+    monkeypatch.setattr(stopping, "DockerClient", StoppedEngine)
     context.agent = agent_view(
         id=context.agent.id, workspace_folder=context.agent.workspace_folder, container_name="agent"
     )

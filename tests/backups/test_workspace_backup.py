@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from backups import archiving
+from backups import archiving, progress
 from backups.archive.errors import S3FailedError
 from backups.archive.folderstore import FolderStore
 from backups.archive.restore import Order, restore
@@ -227,7 +227,7 @@ def test_reaping_a_dead_attempt(
 
 
 def test_progress_is_logged(watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archiving, "_EVERY", 0.0)
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
     run(context, to=str(watch.backup_root))
     assert re.search(r"B read, .* stored\n", context.text("system"))
 

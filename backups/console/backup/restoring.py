@@ -17,7 +17,7 @@ from backups.archive.terminal import human_size
 from backups.console.backup.asking import Asking
 from backups.console.files import decrypted_file, file_named, top_of_file
 from backups.console.words import backup_named, refused
-from backups.restoring import modes_of, owner_of, path_parts
+from backups.restorepayload import modes_of, owner_of, path_parts
 from backups.services.restores import restore_confirm, restore_found, restore_undo
 from fleet.console import Exit, Screen, Subcommand
 from fleet.console.progress import Bar
