@@ -45,6 +45,7 @@ class S3Upload:
         self._buffer = bytearray()
         self._size = 0
         self._over = False
+        self._tag = ""
         hooks.on_handle(s3_handle(client, key, ""))
         self._protection.require_lockable(client, hooks.on_wait)
         self._id = _Creation(client, key, self._protection).run(hooks.on_wait)
@@ -122,7 +123,7 @@ class S3Upload:
 
     def _try_complete(self, whole: dict[str, Any]) -> None:
         try:
-            if_absent(self._client, "complete_multipart_upload", **whole)
+            self._tag = str(if_absent(self._client, "complete_multipart_upload", **whole).get("ETag", ""))
         except ArchiveError:
             # The answer may be lost after the server did the work. The checksum beside it is ours, so an
             # archive of this size under this name is ours too.
@@ -151,7 +152,12 @@ class S3Upload:
                 self._client.call("delete_object", on_wait=patience, Key=key)
 
     def _require_whole(self) -> None:
-        """What is visible now is what was sent; else it is taken away again."""
+        """What is visible now is what was sent; else it is taken away again.
+
+        A server whose ETag is that of all parts has put them together; another one is asked for the size.
+        """
+        if self._tag == self._parts.whole_tag:
+            return
         try:
             stored = size_of(self._client, self._key)
         except ArchiveError:
@@ -276,9 +282,9 @@ def size_of(client: S3Client, key: str, on_wait: Callable[[], None] = nothing) -
     return next((int(item["Size"]) for item in found if item["Key"] == key), None)
 
 
-def if_absent(client: S3Client, operation: str, **params: Any) -> None:
+def if_absent(client: S3Client, operation: str, **params: Any) -> dict[str, Any]:
     """One try at creating what is not there, on servers that can; the claim of the name covers the others."""
     try:
-        client.ask(operation, IfNoneMatch="*", **params)
+        return client.ask(operation, IfNoneMatch="*", **params)
     except S3UnsupportedError:
-        client.ask(operation, **params)
+        return client.ask(operation, **params)

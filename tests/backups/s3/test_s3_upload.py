@@ -183,6 +183,14 @@ def test_a_server_that_lost_a_part_is_caught_after_completing(
     require_nothing(server)
 
 
+def test_a_server_that_names_the_whole_is_not_asked_for_its_size(server: S3Settings) -> None:
+    """Asked, rclone's reads the whole archive once more for its MD5: a second for each 700 MB."""
+    with faulty(server) as (behind, proxy):
+        put(S3Store(behind, "workspace/lead"))
+        assert proxy.requests[-1].startswith("POST ")
+    require_whole(server)
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", ["POST /", "partNumber=3", "PUT /{}.sha256", "POST /{}?uploadId"])
 def test_a_server_that_dies_shows_nothing_that_is_not_whole(
