@@ -47,13 +47,15 @@ def around(wanted: Around, agent: AgentView, context: RunContext) -> Iterator[Ma
     if not (wanted.before or wanted.after or wanted.pause):
         yield handle
         return
-    handle = {"container": agent.container_name, PAUSED: wanted.pause, AFTER: list(wanted.after)}
     with contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client:
+        # One that somebody has paused is not ours to resume.
+        pauses = wanted.pause and not client.state(agent.container_name).paused
+        handle = {"container": agent.container_name, PAUSED: pauses, AFTER: list(wanted.after)}
         if wanted.before and (code := _run(client, agent.container_name, wanted.before, context)):
             raise ExecutorError("before_failed", f"The command before the backup ended with {code}: {wanted.before}")
         context.record_handle(handle)
         try:
-            if wanted.pause:
+            if pauses:
                 client.pause(agent.container_name)
                 context.log(f"Paused the container {agent.container_name}\n")
             yield handle

@@ -71,6 +71,7 @@ class Backup(models.Model):
     drilled_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
     deleted_why = models.CharField(max_length=200, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True, help_text="When its archive was seen to be gone.")
 
     objects = BackupQuerySet.as_manager()
 
@@ -93,6 +94,12 @@ class Backup(models.Model):
             models.Index(fields=["organisation", "agent_slug", "-began_at"], name="backup_agent_newest"),
             # serves: the re-check, which takes what was not looked at for the longest time
             models.Index(fields=["tried_at"], condition=~Q(state="deleted"), name="backup_tried_longest_ago"),
+            # serves: housekeeping, which looks for archives whose removal was cut off
+            models.Index(
+                fields=["deleted_at"],
+                condition=Q(state="deleted", removed_at__isnull=True),
+                name="backup_removal_cut_off",
+            ),
         ]
         ordering = ["-began_at", "-pk"]
 
@@ -131,6 +138,7 @@ class Restore(models.Model):
     class State(models.TextChoices):
         DONE = "done", "in place, the former tree is kept"
         CONFIRMED = "confirmed", "confirmed"
+        UNDOING = "undoing", "being undone"
         UNDONE = "undone", "undone"
         FAILED = "failed", "failed, the former tree stands"
 
@@ -158,7 +166,7 @@ class Restore(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(state__in=["done", "confirmed", "undone", "failed"]), name="restore_state_known"
+                condition=Q(state__in=["done", "confirmed", "undoing", "undone", "failed"]), name="restore_state_known"
             ),
         ]
         ordering = ["-began_at", "-pk"]

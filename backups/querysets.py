@@ -24,7 +24,7 @@ class BackupQuerySet(models.QuerySet["Backup"]):
 
     def siblings(self, backup: Backup) -> Self:
         """Those that the same rules of keeping count together, it included: of one job, or of one source and place."""
-        return self.there().filter(
+        same = self.there().filter(
             organisation_id=backup.organisation_id,
             agent_slug=backup.agent_slug,
             kind=backup.kind,
@@ -32,6 +32,11 @@ class BackupQuerySet(models.QuerySet["Backup"]):
             source=backup.source,
             is_adopted=backup.is_adopted,
         )
+        if backup.schedule_name:
+            return same  # wherever it put them: a job that was given another place goes on counting
+        if backup.tier:
+            return same.exclude(tier="")
+        return same.filter(tier="", storage=backup.storage, root=backup.root, prefix=backup.prefix)
 
 
 class DrillQuerySet(models.QuerySet["Drill"]):

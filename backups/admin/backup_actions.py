@@ -32,6 +32,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 _LEADS_TO = "_watchbill_leads_to"
 
 
+def tell_requested(page: _Page, request: HttpRequest, what: str, requested: Requested) -> None:
+    """With a link to the run; :func:`leading_to_its_run` goes there."""
+    page.message_user(request, format_html("{}: {}.", what, link_to(requested.run)), messages.SUCCESS)
+    if requested.note:
+        page.message_user(request, requested.note, messages.WARNING)
+    setattr(request, _LEADS_TO, requested.run)
+
+
 def leading_to_its_run(action: F) -> F:
     """An action whose run is what the person wants to see next: go there, not back."""
 
@@ -85,7 +93,7 @@ class BackupActions(_Page):
         "what can't be read is called damaged, and people hear of it.",
     )
     def verify_now(self, request: HttpRequest, obj: Backup, form: DialogForm) -> None:  # noqa: ARG002
-        self._tell(request, "A check was asked for", verify_request(backup=obj, actor=actor_of(request)))
+        tell_requested(self, request, "A check was asked for", verify_request(backup=obj, actor=actor_of(request)))
 
     @object_action(
         verb="run",
@@ -97,7 +105,7 @@ class BackupActions(_Page):
         button="Try it",
     )
     def drill(self, request: HttpRequest, obj: Backup, form: DialogForm) -> None:  # noqa: ARG002
-        self._tell(request, "A drill was asked for", drill_request(backup=obj, actor=actor_of(request)))
+        tell_requested(self, request, "A drill was asked for", drill_request(backup=obj, actor=actor_of(request)))
 
     @leading_to_its_run
     @object_action(
@@ -111,8 +119,7 @@ class BackupActions(_Page):
     )
     def restore(self, request: HttpRequest, obj: Backup, form: RestoreForm) -> None:
         requested = restore_request(backup=obj, options=form.options(), actor=actor_of(request))
-        self._tell(request, "A restore was asked for", requested)
-        setattr(request, _LEADS_TO, requested.run)
+        tell_requested(self, request, "A restore was asked for", requested)
 
     @object_action(
         verb="discard",
@@ -133,9 +140,3 @@ class BackupActions(_Page):
             return verify_request(backup=backup, actor=actor_of(request)).note
 
         for_each(self, request, rows, done="Checks were asked for", act=act, allowed=self.has_run_permission)
-
-    def _tell(self, request: HttpRequest, what: str, requested: Requested) -> None:
-        text = format_html("{}: {}.", what, link_to(requested.run))
-        self.message_user(request, text, messages.SUCCESS)
-        if requested.note:
-            self.message_user(request, requested.note, messages.WARNING)

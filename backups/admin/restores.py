@@ -10,10 +10,12 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from backups.admin.backup_actions import leading_to_its_run, tell_requested
 from backups.admin.words import ago, amount, restore_badge, run_link, took, when
 from backups.models import Restore
 from backups.refusals import told_as_refusals
-from backups.services.restores import restore_confirm, restore_undo
+from backups.services.requesting import undo_request
+from backups.services.restores import restore_confirm
 from fleet.admin.access import actor_of
 from fleet.admin.actions import DialogForm, object_action
 from fleet.admin.base import ReadOnlyAdmin
@@ -128,16 +130,15 @@ class RestoreAdmin(ReadOnlyAdmin):
             restore_confirm(restore=obj, actor=actor_of(request))
         self.message_user(request, f"Confirmed: {obj}.", messages.SUCCESS)
 
+    @leading_to_its_run
     @object_action(
         verb="run",
         title="Undo",
         icon="undo",
         question="Bring back what was there before?",
-        says="It takes the place of what was restored, at once and while the agent works; what was restored is "
+        says="A run holds the agent alone, stops its container, and puts it in the place of what was restored; that is "
         "removed, with all that was changed in it since. The archive stays.",
         form=SettleForm,
     )
     def undo(self, request: HttpRequest, obj: Restore, form: DialogForm) -> None:  # noqa: ARG002
-        with told_as_refusals():
-            restore_undo(restore=obj, actor=actor_of(request))
-        self.message_user(request, f"Undone: {obj}.", messages.SUCCESS)
+        tell_requested(self, request, "The undo was asked for", undo_request(restore=obj, actor=actor_of(request)))

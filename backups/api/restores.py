@@ -15,8 +15,11 @@ from backups.api.filters import RestoreFilter
 from backups.api.serializers import RestoreSerializer
 from backups.models import Restore
 from backups.refusals import told_as_refusals
-from backups.services.restores import restore_confirm, restore_undo
+from backups.services.requesting import undo_request
+from backups.services.restores import restore_confirm
 from fleet.viewsets import ScopedViewSet
+from schedules.api.requested import requested_response
+from schedules.api.run_serializers import RequestedRunSerializer
 from schedules.api.schedule_serializers import NothingSerializer
 
 
@@ -51,13 +54,11 @@ class RestoreViewSet(RetrieveModelMixin, ListModelMixin, ScopedViewSet[Restore])
 
     @extend_schema(
         operation_id="restores_undo",
-        summary="Bring the former tree back; 409 with the reason where that can't be done",
+        summary="Bring the former tree back: a run that holds the agent alone; 409 with the reason where it can't be",
         request=NothingSerializer,
-        responses=RestoreSerializer,
+        responses={202: RequestedRunSerializer},
     )
     @action(methods=["post"], detail=True)
     def undo(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         NothingSerializer(data=request.data).is_valid(raise_exception=True)
-        with told_as_refusals():
-            done = restore_undo(restore=self.get_object(), actor=self.caller.actor)
-        return Response(RestoreSerializer(done).data)
+        return requested_response(undo_request(restore=self.get_object(), actor=self.caller.actor))

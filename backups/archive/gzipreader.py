@@ -15,6 +15,7 @@ from backups.archive.stores import Readable
 _COMPRESSED = 256 * 1024
 _PIECE = 512 * 1024
 _AHEAD = 8
+_MAGIC = b"\x1f"
 
 
 class GzipReader:
@@ -53,7 +54,10 @@ class GzipReader:
         try:
             self._inflate()
         except BROKEN as error:
-            self._failure = ArchiveDamagedError(f"The archive is damaged: {error}.")
+            self._failure = ArchiveDamagedError(
+                f"The archive is damaged: within its first {self.compressed:,} bytes are some that are not what was "
+                f"written ({error})."
+            )
         except BaseException as error:  # noqa: BLE001 - raised where the pieces are read
             self._failure = error
         self._pieces.put(b"")
@@ -64,6 +68,8 @@ class GzipReader:
         if not data:
             raise ArchiveDamagedError("The archive is empty.")
         while data and not self._is_left:
+            if not data.startswith(_MAGIC):
+                raise ArchiveDamagedError("The archive is damaged: it holds bytes that are no gzip where one begins.")
             member = decompressor()
             while not member.eof and not self._is_left:
                 data = member.unconsumed_tail or data or self._read()

@@ -8,7 +8,8 @@ from typing import Any
 from backups.archive.errors import ArchiveError
 from backups.archive.terminal import human_size
 from backups.models import Backup
-from fleet.errors import Conflict, NotFound
+from backups.services.requesting import backup_kinds
+from fleet.errors import Conflict, InvalidInput, NotFound
 from fleet.models import Organisation
 from fleet.services.agents import agent_named
 from schedules.words import clock, distance
@@ -31,6 +32,14 @@ def backup_named(organisation: Organisation, text: str, *, agent: str = "", kind
         what = f"no verified {kind or ''} backup".replace("  ", " ") if text == "latest" else f"no backup {text!r}"
         raise NotFound(f"There is {what}{whose} in {organisation}. `manage.py backup ls` lists them.", field="backup")
     return found
+
+
+def known_kind(text: str) -> str:
+    """A kind that somebody makes or made archives of. Raises :class:`InvalidInput`."""
+    known = sorted({*backup_kinds(), *Backup.objects.order_by().values_list("kind", flat=True).distinct()})
+    if text not in known:
+        raise InvalidInput(f"--kind is {text!r}: kinds are {', '.join(known)}.", field="kind")
+    return text
 
 
 def refused(error: ArchiveError) -> Conflict:

@@ -18,6 +18,7 @@ from backups.archive.tarwriter import TarWriter
 from backups.archiving import ArchivePayload, BackupExecutor, Planned, Task
 from backups.places import Place, own_paths, place_for
 from backups.services.recording import Origin
+from backups.services.restores import former_trees
 from fleet.clients.docker import DockerClient
 from schedules.engine.storable import storable_json
 from schedules.executors.base import AgentView, RunContext
@@ -72,7 +73,8 @@ def _plan(payload: WorkspaceBackupPayload, agent: AgentView | None, *, organisat
     root = None if in_container else _root_of(Path(source), agent)
     if root is not None:
         _refuse_itself(Path(source), place)
-    scope = Scope(leave_out=_left_out(payload, Path(source), root), strict=payload.on_change == "fail")
+    leave_out = _left_out(payload, Path(source), root, agent)
+    scope = Scope(leave_out=leave_out, strict=payload.on_change == "fail")
     return _Plan(agent=agent, source=source.rstrip("/"), root=root, place=place, scope=scope)
 
 
@@ -93,12 +95,13 @@ def _refuse_itself(source: Path, place: Place) -> None:
         raise PlaceRefusedError(f"{place.root} lies in {source}: the archive would swallow itself.")
 
 
-def _left_out(payload: WorkspaceBackupPayload, source: Path, root: Path | None) -> frozenset[str]:
-    """What the payload names, and what no backup holds."""
+def _left_out(payload: WorkspaceBackupPayload, source: Path, root: Path | None, agent: AgentView) -> frozenset[str]:
+    """What the payload names, and what no backup holds: our own folders, and former trees that restores keep."""
     chosen = {path.strip("/") for path in payload.leave_out}
     if root is not None:
         here = source.resolve()
-        chosen |= {str(path.relative_to(here)) for path in own_paths() if path.is_relative_to(here)}
+        own = [*own_paths(), *former_trees(agent.id)]
+        chosen |= {str(path.relative_to(here)) for path in own if path.is_relative_to(here)}
     return frozenset(chosen - {"", "."})
 
 

@@ -43,12 +43,17 @@ def archives_adopt(*, agent: Agent, place: Place, actor: Actor, still: timedelta
         raise NotAllowed(
             "Only the operator of this host can say whose archives lie in a place: manage.py backup adopt."
         )
+    known = set(
+        Backup.objects.filter(storage=place.storage, root=place.root, prefix=place.prefix).values_list(
+            "name", flat=True
+        )
+    )
     with contextlib.closing(place.store()) as store:
         return [
             backup
             for archive in reversed(store.archives())
             if database_now() - archive.modified >= still
-            and not _is_known(place, archive.name)
+            and archive.name not in known
             and (backup := _adopt(agent, place, archive, store, actor))
         ]
 
@@ -75,11 +80,6 @@ def _source(agent: Agent, kind: str) -> str:
         return agent.workspace_folder
     data = Path(agent.state_folder or "/") / "data"
     return str(data) if agent.state_folder and data.is_dir() else agent.state_folder
-
-
-def _is_known(place: Place, name: str) -> bool:
-    rows = Backup.objects.filter(storage=place.storage, root=place.root, prefix=place.prefix, name=name)
-    return rows.exists()
 
 
 def _adopt(agent: Agent, place: Place, archive: Stored, store: Store, actor: Actor) -> Backup | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from backups.archive.errors import ArchiveError, ArchiveMissingError
@@ -17,6 +18,7 @@ from backups.retention.tiers import Move, Tiers, moves
 from backups.services.states import backup_deleted
 from fleet.actors import Actor
 from fleet.errors import Conflict
+from schedules.engine.clock import database_now
 
 
 def copy_of(backup: Backup) -> Copy:
@@ -67,17 +69,24 @@ def backup_remove(*, backup: Backup, why: str, actor: Actor) -> None:
         return
     with contextlib.closing(Place.of(backup).store()) as store:
         _delete(store, backup.name)
+    _gone(backup)
 
 
 def strays_remove(*, most: int = 1000) -> int:
     """Remove archives that are recorded as deleted and still there: their removal was cut off."""
     removed = 0
-    for backup in Backup.objects.filter(state=Backup.State.DELETED).order_by("-deleted_at")[:most]:
+    cut_off = Backup.objects.filter(state=Backup.State.DELETED, removed_at=None)
+    for backup in cut_off.order_by("deleted_at")[:most]:
         with contextlib.suppress(ArchiveError), contextlib.closing(Place.of(backup).store()) as store:
             if store.exists(backup.name) and not _is_recorded(Place.of(backup), backup.name):
                 _delete(store, backup.name)
                 removed += 1
+            _gone(backup)
     return removed
+
+
+def _gone(backup: Backup) -> None:
+    Backup.objects.filter(pk=backup.pk).update(removed_at=database_now())
 
 
 def _is_recorded(place: Place, name: str) -> bool:
@@ -93,13 +102,20 @@ def _delete(store: Store, name: str) -> None:
 
 def tiers_plan(*, tiers: Tiers, now: datetime) -> list[tuple[Backup, Move]]:
     """What leaves its tier. Tiers are of the whole host, quotas too; what must not go is judged by siblings."""
-    found: list[tuple[Backup, Move]] = []
+    found: list[tuple[Backup, Move | None]] = []
     for tier in TIERS:
         rows = {backup.pk: backup for backup in Backup.objects.there().filter(tier=tier)}
         kept = _kept(rows.values(), now=now)
         plan = moves(tier, list(map(copy_of, rows.values())), tiers, kept=kept, now=now)
-        found.extend((rows[move.copy.id], move) for move in plan)
-    return found
+        found.extend(_sound(rows[move.copy.id], move, kept) for move in plan)
+    return [(backup, move) for backup, move in found if move is not None]
+
+
+def _sound(backup: Backup, move: Move, kept: set[int]) -> tuple[Backup, Move | None]:
+    """Nobody carries a damaged one on: it goes, or, where it is the best that there is, stays where it is."""
+    if backup.state != Backup.State.DAMAGED:
+        return backup, move
+    return backup, None if backup.pk in kept else replace(move, to="")
 
 
 def _kept(backups: Iterable[Backup], *, now: datetime) -> set[int]:
@@ -111,11 +127,13 @@ def _kept(backups: Iterable[Backup], *, now: datetime) -> set[int]:
             continue
         siblings = list(Backup.objects.siblings(backup))
         seen.update(sibling.pk for sibling in siblings)
+        good = [sibling for sibling in siblings if sibling.is_good]
         for sibling, verdict in keeping_of(siblings, now=now):
-            if verdict.is_kept and verdict.why != ("no rule",):
+            is_useless = bool(good) and sibling.state == Backup.State.DAMAGED
+            if verdict.is_kept and verdict.why != ("no rule",) and not is_useless:
                 kept.add(sibling.pk)
-        if good := [sibling.pk for sibling in siblings if sibling.is_good]:
-            kept.add(max(good, key=lambda pk: next(s.began_at for s in siblings if s.pk == pk)))
+        if good:
+            kept.add(max(good, key=lambda sibling: sibling.began_at).pk)
     return kept
 
 

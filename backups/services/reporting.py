@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Max
 
 from backups.models import Backup, Drill, Target
 from fleet.actors import Actor
@@ -22,7 +23,7 @@ RTO = timedelta(seconds=30)
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One agent and kind of backup; ``kind`` is empty for an agent without any.
+    """One agent, kind of backup and what it is of; ``kind`` is empty for an agent without any.
 
     ``rpo`` is the age of what the newest verified backup holds: what would be lost today. ``rto`` is what its newest
     drill that worked took; None: never tried.
@@ -30,6 +31,7 @@ class Line:
 
     agent: str
     kind: str
+    source: str
     verified: Backup | None
     drilled: Drill | None
     rpo: timedelta | None
@@ -56,7 +58,7 @@ class Line:
 
 
 def report(organisation: Organisation, *, agent: Agent | None = None) -> list[Line]:
-    """A line for each agent and kind, in the order of their names."""
+    """A line for each agent, kind and source, in the order of their names."""
     agents = Agent.objects.of(organisation).order_by("slug").select_related("backup_target")
     now = database_now()
     chosen = agents.filter(pk=agent.pk) if agent else agents
@@ -64,22 +66,43 @@ def report(organisation: Organisation, *, agent: Agent | None = None) -> list[Li
 
 
 def _lines(agent: Agent, now: datetime) -> list[Line]:
+    return [_line(agent, kind, source, now) for kind, source in sorted(_sources(agent)) or [("", "")]]
+
+
+def _sources(agent: Agent) -> set[tuple[str, str]]:
+    """Kinds and what is backed up: what each job and each place of adoption has archived last.
+
+    What a person archived once by hand is nothing that should be young for ever, unless there is nothing else.
+    """
     rows = Backup.objects.there().filter(organisation=agent.organisation_id, agent_slug=agent.slug)
-    kinds = sorted(set(rows.order_by().values_list("kind", flat=True))) or [""]
-    return [_line(agent, kind, now) for kind in kinds]
+    found = rows.values("kind", "schedule_name", "is_adopted", "source").annotate(last=Max("began_at"))
+    newest: dict[tuple[str, str, bool], str] = {}
+    for each in found.order_by("last"):
+        newest[each["kind"], each["schedule_name"], each["is_adopted"]] = each["source"]
+    lasting = {kind for kind, job, is_adopted in newest if job or is_adopted}
+    return {
+        (kind, source) for (kind, job, is_adopted), source in newest.items() if job or is_adopted or kind not in lasting
+    }
 
 
-def _line(agent: Agent, kind: str, now: datetime) -> Line:
-    rows = Backup.objects.there().filter(organisation=agent.organisation_id, agent_slug=agent.slug, kind=kind)
+def _line(agent: Agent, kind: str, source: str, now: datetime) -> Line:
+    rows = Backup.objects.there().filter(
+        organisation=agent.organisation_id, agent_slug=agent.slug, kind=kind, source=source
+    )
     verified = rows.good().order_by("-still_at", "-began_at").first()
     drills = Drill.objects.filter(
-        backup__organisation=agent.organisation_id, backup__agent_slug=agent.slug, backup__kind=kind, is_ok=True
+        backup__organisation=agent.organisation_id,
+        backup__agent_slug=agent.slug,
+        backup__kind=kind,
+        backup__source=source,
+        is_ok=True,
     )
     drilled = drills.select_related("backup").first()
     target = getattr(agent, "backup_target", None)
     return Line(
         agent=agent.slug,
         kind=kind,
+        source=source,
         verified=verified,
         drilled=drilled,
         rpo=now - verified.still_at if verified else None,

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from backups.archive.errors import ArchiveError
 from backups.archiving import ArchivePayload
-from backups.models import Backup
+from backups.models import Backup, Restore
 from backups.restorepayload import RestorePayload, target_in
+from backups.services.restores import undoable
 from fleet.actors import Actor
 from fleet.errors import Conflict, InvalidInput, NotFound
 from fleet.models import Agent, Organisation
@@ -25,7 +26,7 @@ from schedules.executors.problems import first_problem
 from schedules.executors.registry import executors
 from schedules.services.runs import Requested, run_once
 
-VERIFY, DRILL = "archive.verify", "restore.drill"
+VERIFY, DRILL, UNDO = "archive.verify", "restore.drill", "restore.undo"
 _BACKUP, _RESTORE = ".backup", ".restore"
 
 
@@ -66,6 +67,18 @@ def restore_request(*, backup: Backup, options: Mapping[str, Any], actor: Actor)
     payload = restore_judge(backup=backup, options=options)
     agent, executor = agent_of_backup(backup), f"{backup.kind}{_RESTORE}"
     return _once(organisation=backup.organisation, executor=executor, payload=payload, agent=agent, actor=actor)
+
+
+def undo_request(*, restore: Restore, actor: Actor) -> Requested:
+    """Bring back what was there before. Raises :class:`Conflict` with the reason why that can't be done."""
+    undoable(restore)
+    if restore.agent is None:
+        raise Conflict(
+            f"The agent '{restore.agent_slug}' was removed, so no run can hold it. On the host itself: `manage.py "
+            f"backup undo --now {restore.pk}`."
+        )
+    payload = {"restore": restore.pk}
+    return _once(organisation=restore.organisation, executor=UNDO, payload=payload, agent=restore.agent, actor=actor)
 
 
 def restore_judge(*, backup: Backup, options: Mapping[str, Any]) -> dict[str, Any]:

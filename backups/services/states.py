@@ -44,10 +44,12 @@ def backup_verified(*, backup: Backup, **learnt: Any) -> bool:
 
 @transaction.atomic
 def backup_damaged(*, backup: Backup, problem: str) -> bool:
-    """It can't be read, or is not what was stored. People hear of it. False: it is deleted meanwhile."""
-    changed = Backup.objects.filter(pk=backup.pk, state__in=_THERE).update(
-        state=State.DAMAGED, problem=problem, checked_at=database_now()
-    )
+    """It can't be read, or is not what was stored. People hear of it.
+
+    False: it is deleted meanwhile, or was carried on to another place than the one that was looked at.
+    """
+    seen = Backup.objects.filter(pk=backup.pk, storage=backup.storage, root=backup.root)
+    changed = seen.filter(state__in=_THERE).update(state=State.DAMAGED, problem=problem, checked_at=database_now())
     if changed:
         alert_raise(
             organisation=backup.organisation,

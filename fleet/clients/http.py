@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: Beside link-local addresses, where clouds keep the credentials of their machines.
-_METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+_METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16")))
+#: Where networks put an IPv4 address into the last 32 bits of an IPv6 one (RFC 6052).
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class UrlRefusedError(Exception):
@@ -68,7 +70,7 @@ def _address(host: str, port: int, allowed: Sequence[str]) -> Address:
     """The first address of the host, looked at; it is the one that is asked, so that a second look can't differ."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     address = ipaddress.ip_address(found[0][4][0])
-    plain = getattr(address, "ipv4_mapped", None) or address
+    plain = _plain(address)
     if any(plain in ipaddress.ip_network(network) for network in allowed):
         return address
     if plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain in _METADATA:
@@ -77,6 +79,15 @@ def _address(host: str, port: int, allowed: Sequence[str]) -> Address:
             "is, allow its network in OUTGOING_ALLOW.",
         )
     return address
+
+
+def _plain(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for, if it does."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 @contextlib.contextmanager

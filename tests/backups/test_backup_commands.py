@@ -28,7 +28,7 @@ from fleet.errors import NotAllowed
 from fleet.models import Agent
 from schedules.engine import slots
 from schedules.engine.clock import database_now
-from schedules.models import Run
+from schedules.models import Run, Schedule
 from tests.run_context import FakeContext
 from tests.s3_servers import keys_of
 
@@ -180,6 +180,26 @@ def test_the_report(watch: SimpleNamespace, context: FakeContext, manage: Any) -
     assert "give a span such as 26h" in manage("backup", "target", "lead", "--rpo", "soon", "--rto", "5m").err
 
 
+def test_the_report_has_a_line_for_whatever_a_job_archives(
+    watch: SimpleNamespace, context: FakeContext, manage: Any
+) -> None:
+    """One that is fresh must not hide another that is stale."""
+    workspace = context.agent.workspace_folder
+
+    def of(schedule: str, source: str) -> Backup:
+        context.schedule = schedule
+        return back_up(context, watch, source=source, to=str(watch.backup_root / (schedule or "hand")))
+
+    stale, _ = of("state", context.agent.state_folder), of("nightly", workspace)
+    of("", f"{workspace}/notes")
+    Backup.objects.filter(pk=stale.pk).update(still_at=database_now() - timedelta(days=3))
+    lines = manage("backup", "report", "--agent", "lead", "--json").json
+    assert [line["source"] for line in lines] == sorted([context.agent.state_folder, workspace])
+    problems = {line["source"]: line["problems"][0] for line in lines}
+    assert problems[context.agent.state_folder] == "the newest verified backup is too old"
+    assert problems[workspace] == "a restore was never tried"
+
+
 def test_what_differs(watch: SimpleNamespace, context: FakeContext, manage: Any) -> None:
     workspace = Path(context.agent.workspace_folder)
     one = back_up(context, watch)
@@ -236,6 +256,20 @@ def test_runs_are_asked_for(
     assert not Run.objects.exists()
 
 
+def test_the_nightly_job_of_seed_002_comes_ready_made(context: FakeContext, manage: Any) -> None:
+    made = manage("backup", "nightly", "--agent", "lead", "--to", "hot")
+    assert (made.code, made.out.strip()) == (0, "lead-nightly-database-backup")
+    job = Schedule.objects.get()
+    assert (job.expression, job.executor, job.payload) == ("0 2 * * *", "database.backup", {"to": "hot"})
+    assert job.agent is not None
+    assert job.agent.slug == "lead"
+    assert "Every day at 02:00" in made.err
+    assert "lead-nightly-database-backup" in manage("backup", "nightly", "--agent", "lead").err
+    weekly = manage("backup", "nightly", "--agent", "lead", "--kind", "workspace", "--keep", "daily=7", "--to", "hot")
+    assert weekly.code == 0
+    assert "kinds are" in manage("backup", "ls", "--kind", "workspaces").err
+
+
 def test_confirm_and_undo(watch: SimpleNamespace, context: FakeContext, manage: Any) -> None:
     workspace = Path(context.agent.workspace_folder)
     back_up(context, watch)
@@ -243,7 +277,9 @@ def test_confirm_and_undo(watch: SimpleNamespace, context: FakeContext, manage: 
     WorkspaceRestore().execute(RestorePayload(), context)
     row = Restore.objects.get()
     assert manage("backup", "undo", str(row.pk)).code == 1
-    assert manage("backup", "undo", str(row.pk), "--yes").code == 0
+    asked = manage("backup", "undo", str(row.pk), "--yes", "--no-wait")
+    assert (asked.code, Run.objects.get().executor) == (0, "restore.undo")
+    assert manage("backup", "undo", str(row.pk), "--yes", "--now").code == 0
     assert (workspace / "new").exists()
     assert "settled already" in manage("backup", "confirm", str(row.pk)).err
     assert "There is no restore 99" in manage("backup", "confirm", "99").err

@@ -19,7 +19,6 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from rest_framework.test import APIClient
 
-from backups.archive.errors import StoreFailedError
 from backups.models import Backup, Restore
 from backups.services.discarding import backup_discard
 from backups.services.requesting import backup_request
@@ -275,12 +274,12 @@ def test_a_restore_holds_the_agent_alone_and_is_undone(api: APIClient, fleet: Do
     fleet.carry_out(run)
     assert script.read_text() == as_it_was
     restore = Restore.objects.get()
-    undone = post(api, f"{RESTORES}/{restore.pk}/undo")
-    assert (undone.status_code, undone.json()["state"]) == (200, "undone")
+    undo = accepted(post(api, f"{RESTORES}/{restore.pk}/undo"))
+    assert (undo.executor, undo.agent, undo.hold) == ("restore.undo", fleet.agent, "exclusive")
+    fleet.carry_out(undo)
     assert script.read_text() == "rm -rf /"
     assert "settled already" in problem(post(api, f"{RESTORES}/{restore.pk}/confirm"), 409)["detail"]
-    entry = AuditEntry.objects.get(action="restore.undone")
-    assert (entry.actor_kind, entry.address) == ("api_key", ADDRESS)
+    assert AuditEntry.objects.get(action="restore.undone").actor_kind == "system"
 
 
 def test_a_restore_is_confirmed(api: APIClient, fleet: DoorFleet) -> None:
@@ -291,7 +290,7 @@ def test_a_restore_is_confirmed(api: APIClient, fleet: DoorFleet) -> None:
     assert not kept.exists()
 
 
-def test_what_cannot_be_undone_says_why(api: APIClient, fleet: DoorFleet, monkeypatch: Any) -> None:
+def test_what_cannot_be_undone_says_why(api: APIClient, fleet: DoorFleet) -> None:
     nothing = fleet.restored()
     assert "nothing was there before" in problem(post(api, f"{RESTORES}/{nothing.pk}/undo"), 409)["detail"]
     some = fleet.restored(kept="/nowhere/kept")
@@ -299,12 +298,8 @@ def test_what_cannot_be_undone_says_why(api: APIClient, fleet: DoorFleet, monkey
         "no former tree to bring back: /nowhere/kept" in problem(post(api, f"{RESTORES}/{some.pk}/undo"), 409)["detail"]
     )
     assert problem(post(api, f"{RESTORES}/{some.pk}/undo", force=True), 400)["errors"]["force"]
-
-    def no(**_: Any) -> None:
-        raise StoreFailedError("The folder cannot be used.")
-
-    monkeypatch.setattr("backups.api.restores.restore_undo", no)
-    assert problem(post(api, f"{RESTORES}/{some.pk}/undo"), 409)["code"] == "store_failed"
+    orphan = fleet.restored(kept=fleet.agent.workspace_folder, agent=None)
+    assert f"backup undo --now {orphan.pk}" in problem(post(api, f"{RESTORES}/{orphan.pk}/undo"), 409)["detail"]
 
 
 @pytest.mark.parametrize(

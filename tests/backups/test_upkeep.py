@@ -17,6 +17,7 @@ from backups.models import Backup
 from backups.retention.tiers import Cold, Hot, Move, Tiers, Warm
 from backups.services import upkeep
 from backups.services.pruning import copy_of, strays_remove
+from backups.services.states import backup_damaged
 from backups.services.verification import backup_verify
 from config.celery import app
 from fleet.errors import InvalidInput
@@ -152,6 +153,19 @@ def test_one_that_is_damaged_stays_where_it_is_and_the_others_go_on(
     assert good.tier == "warm"
 
 
+def test_a_damaged_one_goes_in_its_time_where_a_good_one_is_and_stays_where_none_is(
+    watch: SimpleNamespace, context: FakeContext, tiers: Tiers
+) -> None:
+    bad, good = (aged(back_up(context, watch, to="hot"), days=days) for days in (3, 0))
+    Backup.objects.filter(pk=bad.pk).update(state="damaged")
+    Backup.objects.filter(pk=good.pk).update(state="damaged")
+    assert upkeep.tiers_tidy(budget=budget()) == {"moved": 0, "removed": 0, "failed": 0}
+    Backup.objects.filter(pk=good.pk).update(state="verified")
+    assert upkeep.tiers_tidy(budget=budget()) == {"moved": 0, "removed": 1, "failed": 0}
+    bad.refresh_from_db()
+    assert bad.deleted_why == "hot: older than 24 hours"
+
+
 def test_a_move_that_was_cut_off_is_finished_wherever_it_was(
     watch: SimpleNamespace, context: FakeContext, tiers: Tiers, tmp_path: Path
 ) -> None:
@@ -179,6 +193,29 @@ def test_an_archive_that_moves_while_it_is_read_again_is_not_called_damaged(
     assert (stale.state, stale.tier) == ("verified", "warm")
 
 
+def test_what_is_said_of_a_place_is_not_held_against_another(
+    watch: SimpleNamespace, context: FakeContext, tiers: Tiers
+) -> None:
+    """A restore that began before the archive was carried on finds nothing where it looks."""
+    stale = aged(back_up(context, watch, to="hot"), days=2)
+    upkeep.tiers_tidy(budget=budget())
+    assert not backup_damaged(backup=stale, problem="It is not there.")
+    stale.refresh_from_db()
+    assert stale.state == "verified"
+    assert backup_damaged(backup=stale, problem="It is not there.")
+
+
+def test_what_is_made_by_hand_is_counted_by_its_place(watch: SimpleNamespace, context: FakeContext) -> None:
+    """One of them with ``keep`` 1 must not remove those that somebody made elsewhere."""
+    context.schedule = ""
+    elsewhere = [back_up(context, watch, to=str(watch.backup_root / "elsewhere")) for _ in range(2)]
+    former, last = (back_up(context, watch, keep=1) for _ in range(2))
+    assert [path_of(backup).exists() for backup in (*elsewhere, former, last)] == [True, True, False, True]
+    context.schedule = "nightly"
+    moved = [back_up(context, watch, to=str(watch.backup_root / folder), keep=1) for folder in ("one", "other")]
+    assert [path_of(backup).exists() for backup in moved] == [False, True], "a job's are counted wherever they are"
+
+
 def test_an_age_goes_on_when_the_backups_have_stopped(watch: SimpleNamespace, context: FakeContext) -> None:
     rules = {"days": 30}
     last, former = back_up(context, watch, keep=rules), back_up(context, watch, keep=rules)
@@ -196,6 +233,8 @@ def test_what_a_crash_left_is_removed(watch: SimpleNamespace, context: FakeConte
     Backup.objects.filter(pk=backup.pk).update(state="deleted", deleted_at=database_now())
     assert strays_remove() == 1
     assert not path_of(backup).exists()
+    backup.refresh_from_db()
+    assert backup.removed_at is not None, "nobody looks for it again"
     key = "workspace/acme/lead/workspace_20260101_000000.tar.gz"
     client_of(rclone_s3).create_multipart_upload(Bucket=rclone_s3.bucket, Key=key)
     assert upkeep.rests_remove(hours=1) == {"uploads": 0, "archives": 0}

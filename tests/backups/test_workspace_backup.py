@@ -450,6 +450,19 @@ def test_an_agent_is_told_before_and_after_and_stands_still_meanwhile(
 
 
 @pytest.mark.docker
+def test_one_that_somebody_has_paused_stays_so(
+    watch: SimpleNamespace, context: FakeContext, docker_engine: Engine, toy_container: ToyContainer
+) -> None:
+    watch.docker_host = docker_engine.base_url
+    name = toy_container()
+    context.agent = replace(context.agent, container_name=name)
+    docker_engine.api.pause(name)
+    run(context, to=str(watch.backup_root), pause=True)
+    assert docker_engine.api.inspect_container(name)["State"]["Status"] == "paused"
+    docker_engine.api.unpause(name)
+
+
+@pytest.mark.docker
 def test_an_agent_that_a_lost_attempt_left_paused_goes_on(
     watch: SimpleNamespace, context: FakeContext, docker_engine: Engine, toy_container: ToyContainer
 ) -> None:

@@ -6,13 +6,13 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from backups.console.words import backup_named
+from backups.console.words import backup_named, known_kind
 from fleet.console import Exit, Screen, Subcommand
 from fleet.errors import InvalidInput
 from fleet.models import Agent
 from fleet.services.agents import agent_named
 from schedules.console.job.run import wait_for
-from schedules.services.runs import run_once
+from schedules.services.runs import Requested, run_once
 
 KINDS = {"workspace": "workspace.backup", "database": "database.backup"}
 
@@ -27,6 +27,10 @@ class Asking(Subcommand):
         requested = run_once(
             organisation=agent.organisation, executor=executor, payload=payload, agent=agent, actor=self.actor()
         )
+        return self.follow(requested, options, screen)
+
+    def follow(self, requested: Requested, options: dict[str, Any], screen: Screen) -> int:
+        """Stay until it is over, unless that is not wanted."""
         if requested.note:
             screen.say(requested.note)
         if not options["no_wait"]:
@@ -100,7 +104,7 @@ class Drill(Asking):
         if not slug:
             raise InvalidInput("Whose backup? Name an agent (--agent) or a backup.", field="agent")
         if options["kind"]:
-            payload["kind"] = options["kind"]
+            payload["kind"] = known_kind(options["kind"])
         if options["image"] and not options["probe"]:
             raise InvalidInput("An image needs the command to run in it: --probe.", field="probe")
         if options["probe"]:

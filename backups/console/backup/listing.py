@@ -9,7 +9,17 @@ from typing import Any
 from backups.archive.contents import Contents, contents_of
 from backups.archive.errors import ArchiveError
 from backups.archive.terminal import human_size
-from backups.console.words import HEADERS, backup_json, backup_named, place_text, refused, row_of, shown, state_text
+from backups.console.words import (
+    HEADERS,
+    backup_json,
+    backup_named,
+    known_kind,
+    place_text,
+    refused,
+    row_of,
+    shown,
+    state_text,
+)
 from backups.encryption import decrypted_for
 from backups.models import Backup, Drill
 from backups.places import Place
@@ -38,7 +48,7 @@ class Ls(Subcommand):
         if options["agent"]:
             rows = rows.filter(agent_slug=agent_named(organisation, options["agent"]).slug)
         if options["kind"]:
-            rows = rows.filter(kind=options["kind"])
+            rows = rows.filter(kind=known_kind(options["kind"]))
         found = list(rows[: max(1, options["n"])])
         if options["json"]:
             screen.json([backup_json(backup) for backup in found])

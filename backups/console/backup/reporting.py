@@ -30,7 +30,16 @@ class Report(Subcommand):
         if options["json"]:
             screen.json([_as_json(line) for line in lines])
         elif lines:
-            headers = ["AGENT", "KIND", "NEWEST VERIFIED", "RPO (TARGET)", "NEWEST DRILLED", "RTO (TARGET)", "AMISS"]
+            headers = [
+                "AGENT",
+                "KIND",
+                "OF",
+                "NEWEST VERIFIED",
+                "RPO (TARGET)",
+                "NEWEST DRILLED",
+                "RTO (TARGET)",
+                "AMISS",
+            ]
             screen.table(headers, [_row(line) for line in lines])
         else:
             screen.say("There are no agents yet. Add one: manage.py agent add SLUG --workspace FOLDER")
@@ -41,6 +50,7 @@ def _row(line: Line) -> list[str]:
     return [
         line.agent,
         line.kind or "–",
+        line.source or "–",
         line.verified.name if line.verified else "none",
         f"{_span(line.rpo)} ({_span(line.rpo_target)})",
         line.drilled.backup.name if line.drilled else "none",
@@ -60,6 +70,7 @@ def _as_json(line: Line) -> dict[str, Any]:
     return {
         "agent": line.agent,
         "kind": line.kind or None,
+        "source": line.source or None,
         "verified": line.verified.pk if line.verified else None,
         "drilled": line.drilled.backup_id if line.drilled else None,
         "rpo_seconds": seconds(line.rpo),

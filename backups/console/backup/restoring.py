@@ -18,7 +18,8 @@ from backups.console.backup.asking import Asking
 from backups.console.files import decrypted_file, file_named, top_of_file
 from backups.console.words import backup_named, refused
 from backups.restorepayload import modes_of, owner_of, path_parts
-from backups.services.restores import restore_confirm, restore_found, restore_undo
+from backups.services.requesting import undo_request
+from backups.services.restores import restore_confirm, restore_found, restore_undo, undoable
 from fleet.console import Exit, Screen, Subcommand
 from fleet.console.progress import Bar
 from fleet.errors import InvalidInput
@@ -119,30 +120,41 @@ class Confirm(Subcommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("restore", type=int, metavar="RESTORE", help="the number that the restore told")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         found = restore_found(self.organisation(options), options["restore"])
         was_there = bool(found.kept) and Path(found.kept).exists()
+        question = f"Remove {found.kept}, which {found.target} was before {found.archive} was restored, for good?"
+        if was_there and not screen.confirm(question, yes=options["yes"]):
+            return Exit.FAILURE
         done = restore_confirm(restore=found, actor=self.actor())
         screen.data(f"Confirmed: {done.target} stays. {done.kept if was_there else 'Nothing'} was removed.")
         return Exit.DONE
 
 
-class Undo(Subcommand):
+class Undo(Asking):
     name = "undo"
-    help = "A restore was wrong: bring the former tree back. Stop the agent first."
+    help = "A restore was wrong: bring the former tree back."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("restore", type=int, metavar="RESTORE")
+        parser.add_argument("restore", type=int, metavar="RESTORE", help="the number that the restore told")
         parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument(
+            "--now", action="store_true", help="here and at once, without a worker: stop the agent yourself before"
+        )
+        super().add_arguments(parser)
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         found = restore_found(self.organisation(options), options["restore"])
         question = (
             f"Bring back what was in {found.target} before {found.archive} was restored, and lose what came since?"
         )
+        undoable(found)
         if not screen.confirm(question, yes=options["yes"]):
             return Exit.FAILURE
+        if not options["now"]:
+            return self.follow(undo_request(restore=found, actor=self.actor()), options, screen)
         try:
             done = restore_undo(restore=found, actor=self.actor())
         except ArchiveError as error:
