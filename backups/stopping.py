@@ -31,7 +31,7 @@ def stopped(wanted: Stopping, context: RunContext) -> Iterator[Callable[[], bool
     if not name and wanted.is_in_place:
         context.log(
             f"{wanted.agent.slug} has no container that could be stopped: whoever has its files open goes on writing "
-            "to what is kept. Stop it yourself.\n",
+            "to the old ones. Stop it yourself.\n",
         )
     if not (name and wanted.stop and wanted.is_in_place):
         yield lambda: True

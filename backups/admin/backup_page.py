@@ -14,7 +14,7 @@ from backups.archive.terminal import human_size
 from backups.models import Backup
 from backups.retention.rules import Rules
 from backups.words import place_of
-from fleet.admin.marks import link_to, pretty, read_once, table
+from fleet.admin.marks import breaking, link_to, pretty, read_once, table
 
 if TYPE_CHECKING:
     from fleet.admin.base import ReadOnlyAdmin as _Page
@@ -30,9 +30,9 @@ _FIELDSETS = [
     ("Restores of it", {"fields": ("restores_shown",)}),
     (
         "Where it lies",
-        {"fields": ("place", "tier", "size_shown", "sha256", "encrypted", "manifest", "keeping", "gone")},
+        {"fields": ("place", "tier", "size_shown", "hash_shown", "encrypted", "manifest", "keeping", "gone")},
     ),
-    ("For machines", {"fields": ("id", "fingerprint", "shown_details", "created_at")}),
+    ("For machines", {"fields": ("id", "fingerprint_shown", "shown_details", "created_at")}),
 ]
 
 
@@ -40,7 +40,8 @@ class BackupPage(_Page):
     readonly_fields = (
         *("trouble", "instead", "badge", "agent_link", "schedule_shown", "run"),
         *("origin", "taken_at", "content", "left_out", "torn", "looked_at", "first_verified", "drills_shown"),
-        *("restores_shown", "place", "size_shown", "encrypted", "manifest", "keeping", "gone", "shown_details"),
+        *("restores_shown", "place", "size_shown", "hash_shown", "encrypted", "manifest", "keeping", "gone"),
+        *("fingerprint_shown", "shown_details"),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002 - Django's signature
@@ -119,7 +120,15 @@ class BackupPage(_Page):
 
     @admin.display(description="place")
     def place(self, obj: Backup) -> str:
-        return place_of(obj)
+        return breaking(place_of(obj))
+
+    @admin.display(description="SHA-256")
+    def hash_shown(self, obj: Backup) -> str:
+        return breaking(obj.sha256)
+
+    @admin.display(description="fingerprint")
+    def fingerprint_shown(self, obj: Backup) -> str:
+        return breaking(obj.fingerprint)
 
     @admin.display(description="size")
     def size_shown(self, obj: Backup) -> str:

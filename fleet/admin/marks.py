@@ -81,6 +81,11 @@ def unbroken(text: str) -> SafeString:
     return format_html('<span class="whitespace-nowrap">{}</span>', text)
 
 
+def breaking(text: str) -> SafeString:
+    """A hash or a path, which may break anywhere: on a phone it would push the page aside."""
+    return format_html('<span class="wb-breaking">{}</span>', text)
+
+
 def pretty(value: Any) -> SafeString:
     """A JSON value for reading."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
