@@ -161,17 +161,19 @@ def _unchanged(task: Task, began: datetime, context: RunContext) -> Backup | Non
     if task.fingerprint is None or task.payload.if_unchanged != "skip" or task.payload.before:
         return None
     context.check()
-    same = backup_unchanged(
+
+    def is_there(same: Backup) -> bool:
+        with contextlib.closing(Place.of(same).store(context.check)) as store:
+            return store.exists(same.name)
+
+    return backup_unchanged(
         origin=task.origin,
         place=task.place,
         fingerprint=task.fingerprint(),
         key_id=recipient_of(task.payload.recipient).key_id,
         at=began,
+        is_there=is_there,
     )
-    if same is None:
-        return None
-    with contextlib.closing(Place.of(same).store(context.check)) as store:
-        return same if store.exists(same.name) else None
 
 
 def _make(task: Task, context: RunContext) -> Made:

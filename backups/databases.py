@@ -14,6 +14,7 @@ from backups.archive.errors import ArchiveError, PlaceRefusedError, SourceMissin
 from backups.archive.folder import open_folder, outermost
 from backups.models import Backup
 from backups.places import own_paths
+from backups.services.restores import former_trees
 from backups.sqlite.finding import Database, Found, find_databases
 from backups.sqlite.isolated import Check
 from schedules.executors.base import AgentView, Payload
@@ -90,9 +91,12 @@ def _refuse_outside(path: str, folder: Path) -> None:
 
 
 def databases_of(data: DataFolder, root: int, *, check: Check) -> Found:
-    """Those in the open folder ``root``, maybe none; Watchbill's own are left out."""
+    """Those in the open folder ``root``, maybe none; Watchbill's own, and former trees that it keeps, are left out."""
     found = find_databases(root, chosen=data.chosen, check=check)
-    return Found(databases=tuple(each for each in found.databases if not _is_ours(data, each)), notes=found.notes)
+    here = data.folder.resolve()
+    own = [path for path in (*own_paths(), *former_trees(data.agent.id)) if path.is_relative_to(here)]
+    theirs = [each for each in found.databases if not any((here / each.path).is_relative_to(path) for path in own)]
+    return Found(databases=tuple(theirs), notes=found.notes)
 
 
 def no_databases(data: DataFolder, found: Found) -> SourceMissingError:
@@ -102,12 +106,6 @@ def no_databases(data: DataFolder, found: Found) -> SourceMissingError:
         f"There is no SQLite database in {data.folder}.{notes} Name the folder that has them (source), or the "
         "databases themselves.",
     )
-
-
-def _is_ours(data: DataFolder, database: Database) -> bool:
-    here = data.folder.resolve()
-    path = here / database.path
-    return any(path.is_relative_to(own) for own in own_paths() if own.is_relative_to(here))
 
 
 def good_backups(*, organisation_id: int, agent: str, folder: Path) -> list[Backup]:

@@ -30,6 +30,7 @@ class BackupQuerySet(models.QuerySet["Backup"]):
             kind=backup.kind,
             schedule_name=backup.schedule_name,
             source=backup.source,
+            in_container=backup.in_container,
             is_adopted=backup.is_adopted,
         )
         if backup.schedule_name:

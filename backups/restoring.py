@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -38,10 +39,10 @@ from backups.restorepayload import (
     path_parts,
     target_beneath,
 )
-from backups.services.restores import restore_record
+from backups.services.restores import former_trees, restore_record
 from backups.services.states import backup_damaged
 from backups.services.verification import top_of
-from backups.stopping import Stopping, start_again, stopped
+from backups.stopping import Stopping, in_use, start_again, stopped
 from fleet.actors import Actor
 from fleet.clients.docker_errors import DockerError
 from schedules.engine.clock import database_now
@@ -50,7 +51,7 @@ from schedules.executors.base import AgentView, Executor, ExecutorError, Hold, R
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One restore, with everything looked up."""
+    """One restore, with everything looked up. ``beneath``: the folder of the operator's that the target lies in."""
 
     backup: Backup
     agent: AgentView
@@ -61,48 +62,51 @@ class Work:
 
     @property
     def is_in_place(self) -> bool:
-        return self.payload.to is None
+        """Whether the agent may have open what is exchanged."""
+        return self.payload.to is None or in_use(self.target, self.agent)
 
 
 def restore(work: Work, context: RunContext) -> Result:
     """Raises :class:`ExecutorError`; then the former tree stands, and what was stopped runs again."""
-    if row := Restore.objects.filter(job_run_id=context.job_run_id, state=Restore.State.DONE).first():
-        return _report(work, row, context)  # by a former attempt of this run
-    began, started = database_now(), time.monotonic()
-    values: dict[str, Any] = {
-        "organisation_id": context.organisation_id,
-        "agent_id": work.agent.id,
-        "agent_slug": work.agent.slug,
-        "backup": work.backup,
-        "archive": work.backup.name,
-        "job_run_id": context.job_run_id,
-        "target": str(work.target),
-        "began_at": began,
-        "actor": Actor.system("worker"),
-    }
+    rows = Restore.objects.filter(job_run_id=context.job_run_id).exclude(state=Restore.State.FAILED)
+    if row := rows.first():
+        return _report(work, row, context)  # by a former attempt of this run, whatever became of it since
+    record = _Recorder(work, context)
     try:
-        order = order_of(work)
-        placed = _carry_out(work, order, context)
-        found = order.wanted.written
+        row = _carry_out(work, context, record)
     except (ArchiveError, DockerError, HealthError) as error:
         # A refusal that comes of the target, or of what was asked for, says nothing against the archive.
         if isinstance(error, ArchiveDamagedError | ArchiveMissingError):
             backup_damaged(backup=work.backup, problem=str(error))
-        restore_record(state=Restore.State.FAILED, problem=str(error), seconds=time.monotonic() - started, **values)
+        record(state=Restore.State.FAILED, problem=str(error))
         context.log(f"Restore failed: {error}\nThe former tree stands.\n")
         raise ExecutorError(error.code, str(error), retryable=error.retryable) from error
-    row = restore_record(
-        state=Restore.State.DONE,
-        kept=str(placed.kept or ""),
-        brought=list(placed.brought),
-        retired=list(placed.retired),
-        carried=list(placed.carried),
-        entries=found[0],
-        tree_bytes=found[1],
-        seconds=time.monotonic() - started,
-        **values,
-    )
     return _report(work, row, context)
+
+
+class _Recorder:
+    """Writes down what became of a restore; it began when this was made."""
+
+    def __init__(self, work: Work, context: RunContext) -> None:
+        self._work, self._context = work, context
+        self._began, self._started = database_now(), time.monotonic()
+
+    def __call__(self, **values: Any) -> Restore:
+        work, context = self._work, self._context
+        return restore_record(
+            organisation_id=context.organisation_id,
+            agent_id=work.agent.id,
+            agent_slug=work.agent.slug,
+            backup=work.backup,
+            archive=work.backup.name,
+            job_run_id=context.job_run_id,
+            target=str(work.target),
+            beneath=str(work.beneath or ""),
+            began_at=self._began,
+            seconds=time.monotonic() - self._started,
+            actor=Actor.system("worker"),
+            **values,
+        )
 
 
 def _report(work: Work, row: Restore, context: RunContext) -> Result:
@@ -132,9 +136,11 @@ def _report(work: Work, row: Restore, context: RunContext) -> Result:
 def order_of(work: Work) -> Order:
     """What of the archive goes where."""
     backup, payload = work.backup, work.payload
+    kept = _kept_in_place(work)
     wanted = Wanted(
         paths=tuple(map(path_parts, payload.paths)),
         whole=top_of(backup.kind) != "",
+        left=tuple(tuple(path.split("/")) for path in kept if os.path.lexists(work.target / path)),
         renamed=work.renamed,
         owner=owner_of(payload.chown),
         modes=modes_of(payload.folder_mode, payload.file_mode),
@@ -148,27 +154,29 @@ def order_of(work: Work) -> Order:
         size=backup.tree_bytes or 0,
         sha256=backup.sha256,
         decrypted=decrypted_for(backup.name, backup.key_id),
-        keep=_kept_in_place(work),
+        keep=kept,
         beneath=work.beneath,
     )
 
 
 def _kept_in_place(work: Work) -> tuple[str, ...]:
-    """What lies in the target and in no archive of it: our own folders, and what the backup was told to leave out."""
+    """What lies in the target and in no archive of it: our own folders, former trees that other restores keep, and what
+    the backup was told to leave out."""
     here = work.target.resolve()
-    own = [str(path.relative_to(here)) for path in own_paths() if path != here and path.is_relative_to(here)]
+    ours = [*own_paths(), *former_trees(work.agent.id)]
+    own = [str(path.relative_to(here)) for path in ours if path != here and path.is_relative_to(here)]
     named = [str(path) for path in work.backup.details.get("leave_out", [])]
     plain = [path for path in named if path and not {"", ".", ".."} & set(path.split("/"))]
     return tuple(dict.fromkeys([*own, *plain]))
 
 
-def _carry_out(work: Work, order: Order, context: RunContext) -> Placed:
-    backup = work.backup
-    context.record_handle(_handle(work))
+def _carry_out(work: Work, context: RunContext, record: Callable[..., Restore]) -> Restore:
+    backup, order = work.backup, order_of(work)
     with (
         contextlib.closing(Place.of(backup).store(context.check)) as store,
         Restoration(store, backup.name, order, hooks_of(context)) as restoration,
     ):
+        context.record_handle(_handle(work, restoration))
         context.log(f"Restoring {backup.name} from {store.place} to {work.target}\n")
         found, _ = restoration.stage()
         if problems := content_problems(backup.kind, restoration.staged, on_wait=context.check):
@@ -177,12 +185,31 @@ def _carry_out(work: Work, order: Order, context: RunContext) -> Placed:
         context.log(f"Verified beside: {found.entries} entries, {human_size(found.size)}\n")
         placed = _exchange(restoration, work, context)
         restoration.finish()
-    return placed
+        try:
+            return record(state=Restore.State.DONE, **_told(placed), **_written(order))
+        except BaseException:
+            # It stays. Without a record the next attempt would take its tree for the former one.
+            restoration.leave_journal()
+            raise
+
+
+def _told(placed: Placed) -> dict[str, Any]:
+    return {
+        "kept": str(placed.kept or ""),
+        "brought": list(placed.brought),
+        "retired": list(placed.retired),
+        "carried": list(placed.carried),
+    }
+
+
+def _written(order: Order) -> dict[str, int]:
+    entries, size = order.wanted.written
+    return {"entries": entries, "tree_bytes": size}
 
 
 def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Placed:
     """With the agent's container stopped, if there is one; and back again, if the agent is not well afterwards."""
-    with stopped(_stopping(work, context), context) as start:
+    with stopped(_stopping(work, restoration, context), context) as start:
         context.check()
         if not context.is_current():
             raise Stopped("another attempt has taken over this run")
@@ -192,37 +219,46 @@ def _exchange(restoration: Restoration, work: Work, context: RunContext) -> Plac
                 wait_until_healthy(work.agent, seconds=work.payload.health_seconds, check=context.check)
         except BaseException as error:
             context.log(f"The agent is not well with what was restored ({error}): the former tree comes back.\n")
-            with stopped(_stopping(work, context), context):
+            with stopped(_stopping(work, restoration, context), context):
                 restoration.undo()
             raise
     return placed
 
 
-def _stopping(work: Work, context: RunContext) -> Stopping:
+def _stopping(work: Work, restoration: Restoration, context: RunContext) -> Stopping:
     return Stopping(
         agent=work.agent,
         is_in_place=work.is_in_place,
         stop=work.payload.stop_container,
         seconds=work.payload.stop_seconds,
-        before_stop=lambda name: context.record_handle(_handle(work, container=name)),
+        before_stop=lambda name: context.record_handle(_handle(work, restoration, name)),
     )
 
 
-def _handle(work: Work, container: str = "") -> Mapping[str, Any]:
-    return {"restore": str(work.target), "container": container, "backup": work.backup.pk}
+def _handle(work: Work, restoration: Restoration, container: str = "") -> Mapping[str, Any]:
+    return {
+        "restore": str(work.target),
+        "beneath": str(work.beneath or ""),
+        "staging": restoration.staging,
+        "container": container,
+        "backup": work.backup.pk,
+    }
 
 
 def _record_found(settled: Settled, handle: Mapping[str, Any], context: RunContext) -> None:
     """A restore that was in place when its worker died is one: another one would take its tree for the former one."""
+    if Restore.objects.filter(job_run_id=context.job_run_id).exclude(state=Restore.State.FAILED).exists():
+        return
     agent, backup = context.agent, Backup.objects.filter(pk=handle["backup"]).first()
     restore_record(
         organisation_id=context.organisation_id,
         agent_id=agent.id if agent else 0,
         agent_slug=agent.slug if agent else "",
         backup=backup,
-        archive=settled.journal.archive,
+        archive=backup.name if backup else settled.journal.archive,
         job_run_id=context.job_run_id,
-        target=settled.journal.target,
+        target=handle["restore"],
+        beneath=handle["beneath"],
         kept=settled.journal.kept,
         state=Restore.State.DONE,
         began_at=database_now(),
@@ -234,9 +270,10 @@ def _record_found(settled: Settled, handle: Mapping[str, Any], context: RunConte
 def reap(handle: Mapping[str, Any], context: RunContext) -> None:
     """Finish or undo what a former attempt left, and start the container that it had stopped."""
     try:
-        for settled in recover(Path(handle["restore"])):
+        for settled in recover(Path(handle["restore"]), beneath=Path(handle["beneath"]) if handle["beneath"] else None):
             context.log(f"{settled.said}\n")
-            if settled.stays and handle.get("backup"):
+            # Others may have died there as well: their trees are not what this run was to restore.
+            if settled.stays and settled.staging == handle["staging"]:
                 _record_found(settled, handle, context)
         if handle["container"]:
             start_again(handle["container"])

@@ -5,12 +5,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.conf import settings
 
+from backups.archive.folder import outermost
 from fleet.clients.docker import DockerClient
 from fleet.clients.docker_errors import ContainerMissingError
 from schedules.executors.base import AgentView, RunContext
+
+
+def in_use(target: Path, agent: AgentView) -> bool:
+    """Whether the agent may have something open there: it lies in its own folders, and is not new."""
+    roots = [Path(folder) for folder in (agent.workspace_folder, agent.state_folder) if folder]
+    return outermost(target, roots) is not None and target.is_dir() and any(target.iterdir())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ class Wanted:
 
     ``paths``: these and what lies below them; none means all. ``whole``: the archive is the whole folder; else each of
     its files takes the place of the one in the folder, and what else is there stays.
+    ``left``: what the folder keeps of its own: neither these nor what lies below them is written.
     ``renamed``: the path under which an entry is written. ``owner``: (uid, gid) for everything, instead of the
     archive's. ``modes``: (folders, files), likewise. ``found`` is filled with the chosen paths that were there.
     """
@@ -43,6 +44,7 @@ class Wanted:
     renamed: Callable[[Parts], Parts] = lambda path: path
     owner: tuple[int, int] | None = None
     modes: tuple[int, int] | None = None
+    left: tuple[Parts, ...] = ()
     found: set[Parts] = field(default_factory=set)
     #: How many entries were written, and how many bytes of files.
     written: list[int] = field(default_factory=lambda: [0, 0])
@@ -60,6 +62,8 @@ class Wanted:
 
     def has(self, path: Parts, *, is_folder: bool) -> bool:
         """Whether to write it. Folders on the way to a chosen path are, for their modes."""
+        if any(path[: len(left)] == left for left in self.left):
+            return False
         if not self.paths:
             if not self.whole and path and not is_folder:
                 self.found.add(path)

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from backups.archive.errors import RestoreBrokenError
@@ -46,7 +47,10 @@ class Step:
 
 @dataclass(kw_only=True)
 class Journal:
-    """``target``: the folder's name as the caller gave it; ``kept``: where the former one is afterwards, if any."""
+    """``target``: the folder's name as the caller gave it; ``kept``: where the former one is afterwards, if any.
+
+    ``undoes``: of an undo, the former tree that it brings back.
+    """
 
     target: str
     staging: str
@@ -55,6 +59,7 @@ class Journal:
     kept: str = ""
     steps: list[Step] = field(default_factory=list)
     placed: dict[str, list[str]] = field(default_factory=dict)
+    undoes: str = ""
 
     def save(self, staging: int) -> None:
         """Durable when it returns."""
@@ -78,13 +83,29 @@ def load(staging: int) -> Journal | None:
         try:
             values: dict[str, Any] = json.loads(file.read(_MOST_BYTES))
             found = Journal(**values | {"steps": [Step(**step) for step in values["steps"]]})
-        except (ValueError, TypeError, KeyError) as error:
+            _require_harmless(found)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise _no_journal(error) from error
-    for step in found.steps:
-        for path in (step.source, step.destination):
-            if not path or any(part in {"", ".", ".."} for part in path.split("/")):
-                raise _no_journal(f"the path {path!r}")
     return found
+
+
+def _require_harmless(found: Journal) -> None:
+    """Where an agent can write, it may have made it up: nothing in it leads away from the target. ``ValueError``."""
+    if found.placed.keys() - {"brought", "retired", "carried"}:
+        raise ValueError("what it placed")
+    paths = [path for step in found.steps for path in (step.source, step.destination)]
+    for path in (*paths, *(path for each in found.placed.values() for path in each)):
+        if not is_below(path):
+            raise ValueError(f"the path {path!r}")
+    target = Path(found.target)
+    for kept in filter(None, (found.kept, found.undoes)):
+        if KEPT not in Path(kept).name or Path(kept).parent not in {target, target.parent}:
+            raise ValueError(f"the former tree {kept!r}")
+
+
+def is_below(path: str) -> bool:
+    """Whether a relative path leads down and nowhere else."""
+    return all(part not in {"", ".", ".."} for part in path.split("/"))
 
 
 def _no_journal(reason: object) -> RestoreBrokenError:

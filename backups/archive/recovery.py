@@ -9,16 +9,19 @@ from pathlib import Path
 
 from backups.archive import journal as journals
 from backups.archive.errors import RestoreBusyError
+from backups.archive.home import FOLDER, home_of, open_home
 from backups.archive.journal import STAGING, Journal
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """What became of a restore that was cut off, in words. ``stays``: it was in place, and stays there."""
+    """What became of a restore, or of its undo, that was cut off. ``stays``: it was through, and stays.
+
+    ``staging``: the name of the folder that it worked in; unlike what its journal says, it is known to be so.
+    """
 
     said: str
+    staging: str
     journal: Journal
 
     @property
@@ -26,16 +29,17 @@ class Settled:
         return self.journal.phase == "moved"
 
 
-def recover(target: Path, *, but: str = "") -> list[Settled]:
-    """Finish or undo what crashed restores of this folder left. ``but``: one's own staging.
+def recover(target: Path, *, but: str = "", beneath: Path | None = None) -> list[Settled]:
+    """Finish or undo what crashed restores of this folder left. ``but``: one's own staging. ``beneath``: as
+    :func:`open_home` has it.
 
     Raises ``RestoreBusyError`` when one of them is not dead but at work.
     """
     target = target.resolve()
-    home = target if target.is_mount() else target.parent
+    home = home_of(target)
     if not home.is_dir():
         return []
-    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = open_home(home, target, beneath)
     try:
         there = os.listdir(descriptor)  # noqa: PTH208 - of a descriptor
         names = sorted(name for name in there if name.startswith(STAGING) and name != but)
@@ -46,7 +50,7 @@ def recover(target: Path, *, but: str = "") -> list[Settled]:
 
 def _recover_one(name: str, home: int, target: Path) -> Settled | None:
     try:
-        staging = os.open(name, _FOLDER, dir_fd=home)
+        staging = os.open(name, FOLDER, dir_fd=home)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
@@ -57,7 +61,8 @@ def _recover_one(name: str, home: int, target: Path) -> Settled | None:
             return None
         if not journals.try_lock(staging):
             raise RestoreBusyError(f"{target} is just being restored by another process. Wait until it is done.")
-        settled = Settled(said=_settle(journal, home, target), journal=journal) if journal else None
+        said = _settle(journal, home, target) if journal else ""
+        settled = Settled(said=said, staging=name, journal=journal) if journal else None
         shutil.rmtree(name, dir_fd=home)
     finally:
         os.close(staging)
@@ -65,9 +70,15 @@ def _recover_one(name: str, home: int, target: Path) -> Settled | None:
 
 
 def _settle(journal: Journal, home: int, target: Path) -> str:
+    what = f"A restore of {journal.archive} to {target}"
+    if journal.undoes:
+        what = f"An undo that brings {journal.undoes} back to {target}"
+    if journal.phase == "moved" and journal.undoes:
+        shutil.rmtree(Path(journal.undoes).name, ignore_errors=True, dir_fd=home)
+        return f"{what} was cut off after it was through: it stays."
     if journal.phase == "moved":
         kept = f"; the former tree is in {journal.kept}" if journal.kept else ""
-        return f"A restore of {journal.archive} to {target} was cut off after it was in place: it stays{kept}."
+        return f"{what} was cut off after it was in place: it stays{kept}."
     for step in reversed(journal.steps):
         journals.undo(step, home)
-    return f"A restore of {journal.archive} to {target} was cut off and is undone: what was there before is there."
+    return f"{what} was cut off and is taken back: what was there before it is there."

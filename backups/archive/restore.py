@@ -25,7 +25,7 @@ from backups.archive.errors import (
     store_error,
 )
 from backups.archive.extract import LinkSourcesMissing, Wanted, extract
-from backups.archive.folder import open_folder
+from backups.archive.home import home_of, inode_of, open_home, opened
 from backups.archive.journal import COMPANIONS, KEPT, STAGING, Journal, Step
 from backups.archive.naming import TOP
 from backups.archive.reading import Found, Reading
@@ -35,7 +35,6 @@ from backups.archive.stores import Hooks, Readable, Source
 from backups.archive.undoing import Placed
 
 _NEW = "new"
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,22 +91,23 @@ class Restoration:
     def __init__(self, store: Source, name: str, order: Order, hooks: Hooks) -> None:
         self._store, self._name, self._order, self._hooks = store, name, order, hooks
         self.target = order.target.resolve()
-        # A mounted volume cannot be exchanged as a whole: there the staging lies inside and its entries move.
-        self._inside = self.target.is_mount()
-        self._home_path = self.target if self._inside else self.target.parent
+        self._home_path = home_of(self.target)
+        self._inside = self._home_path == self.target
         self._kept_suffix = ""
         self._brought: list[str] = []
         self._retired: list[str] = []
         self._carried: list[str] = []
-        self._staging = f"{STAGING}{secrets.token_hex(8)}"
-        self._journal = Journal(target=str(self.target), staging=self._staging, archive=name)
+        self._keeps_journal = False
+        #: The name of the folder that it works in.
+        self.staging = f"{STAGING}{secrets.token_hex(8)}"
+        self._journal = Journal(target=str(self.target), staging=self.staging, archive=name)
         self._open: contextlib.ExitStack = contextlib.ExitStack()
         self._home = self._staged = -1
 
     @property
     def staged(self) -> Path:
         """What ``stage`` has written."""
-        return self._home_path / self._staging / _NEW
+        return self._home_path / self.staging / _NEW
 
     # -- the steps
 
@@ -118,7 +118,7 @@ class Restoration:
             self._make_staging()
             self._require_space()
             found, verified = self._extract_all()
-            with _opened(_NEW, self._staged) as root:
+            with opened(_NEW, self._staged) as root:
                 # The exchange must not become durable before the files: a power cut would leave empty ones.
                 ctypes.CDLL(None).syncfs(root)
         return found, verified
@@ -153,6 +153,10 @@ class Restoration:
         """What was placed stays."""
         self._journal.steps = []
 
+    def leave_journal(self) -> None:
+        """To be called after ``finish``: whoever looks next is told what was placed."""
+        self._keeps_journal = True
+
     # -- before
 
     def _require_room(self) -> None:
@@ -172,29 +176,24 @@ class Restoration:
 
     def _make_staging(self) -> None:
         self._home_path.mkdir(parents=True, exist_ok=True)
-        self._home = open_folder(self._home_path, beneath=self._beneath())
+        self._home = open_home(self._home_path, self.target, self._order.beneath)
         self._open.callback(os.close, self._home)
-        os.mkdir(self._staging, 0o700, dir_fd=self._home)
-        self._staged = self._open.enter_context(_opened(self._staging, self._home))
+        os.mkdir(self.staging, 0o700, dir_fd=self._home)
+        self._staged = self._open.enter_context(opened(self.staging, self._home))
         if not journals.try_lock(self._staged):
             raise RestoreBusyError(f"{self.target} is just being restored by another process. Wait until it is done.")
         self._journal.save(self._staged)
-        recover(self.target, but=self._staging)
+        recover(self.target, but=self.staging, beneath=self._order.beneath)
         os.mkdir(_NEW, 0o700, dir_fd=self._staged)
-
-    def _beneath(self) -> Path | None:
-        """The folder that holds the outermost one of an agent is not the agent's."""
-        root = self._order.beneath
-        return None if root is None or self.target == root.resolve() else root
 
     def _extract_all(self) -> tuple[Found, bool]:
         try:
-            with _opened(_NEW, self._staged) as root:
+            with opened(_NEW, self._staged) as root:
                 return self._extract(root)
         except LinkSourcesMissing:
             shutil.rmtree(_NEW, dir_fd=self._staged)
             os.mkdir(_NEW, 0o700, dir_fd=self._staged)
-            with _opened(_NEW, self._staged) as root:
+            with opened(_NEW, self._staged) as root:
                 return self._extract(root)
 
     def _extract(self, root: int) -> tuple[Found, bool]:
@@ -254,11 +253,11 @@ class Restoration:
 
     def _plan_tree(self) -> None:
         """One exchange, then the former tree gets its name; where the system can't exchange, two renames."""
-        staged, name = f"{self._staging}/{_NEW}", self.target.name
+        staged, name = f"{self.staging}/{_NEW}", self.target.name
         if not self.target.exists():
             self._bring(staged, name)
             return
-        former, away = _inode(name, self._home), f"{self._staging}/former"
+        former, away = inode_of(name, self._home), f"{self.staging}/former"
         if self._former():
             away = f"{name}{self._kept_suffix}"
             self._journal.kept = str(self._home_path / away)
@@ -275,7 +274,9 @@ class Restoration:
         for path in self._order.keep:
             if os.path.lexists(self.target / path):
                 step = Step(
-                    source=f"{away}/{path}", destination=f"{prefix}{path}", inode=_inode(f"{prefix}{path}", self._home)
+                    source=f"{away}/{path}",
+                    destination=f"{prefix}{path}",
+                    inode=inode_of(f"{prefix}{path}", self._home),
                 )
                 self._journal.steps.append(step)
                 self._carried.append(path)
@@ -284,14 +285,13 @@ class Restoration:
         kept = self._kept_suffix
         for name in self._former():
             if name in self._order.keep:
+                self._carried.append(name)
                 continue
             self._bring(name, f"{kept}/{name}")
             self._journal.kept = str(self.target / kept)
-            self._retired.append(name)
-        with _opened(_NEW, self._staged) as root:
+        with opened(_NEW, self._staged) as root:
             for name in os.listdir(root):  # noqa: PTH208 - of a descriptor
-                self._bring(f"{self._staging}/{_NEW}/{name}", name)
-                self._brought.append(name)
+                self._bring(f"{self.staging}/{_NEW}/{name}", name)
         deeper = [path for path in self._order.keep if "/" in path]
         self._order = replace(self._order, keep=tuple(deeper))
         self._carry_over("", kept)
@@ -302,7 +302,7 @@ class Restoration:
             for former in (path, *(path + companion for companion in COMPANIONS)):
                 if os.path.lexists(self.target / former):
                     self._retire(former)
-            self._bring(f"{self._staging}/{_NEW}/{path}", self._in_home(path))
+            self._bring(f"{self.staging}/{_NEW}/{path}", self._in_home(path))
             self._brought.append(path)
 
     def _outermost(self, path: tuple[str, ...]) -> str:
@@ -320,7 +320,7 @@ class Restoration:
         return path if self._inside else f"{self.target.name}/{path}"
 
     def _bring(self, source: str, destination: str, *, exchange: bool = False) -> None:
-        step = Step(source=source, destination=destination, inode=_inode(source, self._home), exchange=exchange)
+        step = Step(source=source, destination=destination, inode=inode_of(source, self._home), exchange=exchange)
         self._journal.steps.append(step)
 
     # -- the end
@@ -341,21 +341,9 @@ class Restoration:
         with self._open:
             if self._staged >= 0:
                 self.undo()
-                shutil.rmtree(self._staging, ignore_errors=True, dir_fd=self._home)
+                if not self._keeps_journal:
+                    shutil.rmtree(self.staging, ignore_errors=True, dir_fd=self._home)
 
 
 def _numbered(stamp: str, number: int) -> str:
     return stamp if number == 1 else f"{stamp}_{number}"
-
-
-def _inode(path: str, home: int) -> int:
-    return os.stat(path, dir_fd=home, follow_symlinks=False).st_ino
-
-
-@contextlib.contextmanager
-def _opened(folder: Path | str, parent: int | None = None) -> Iterator[int]:
-    descriptor = os.open(folder, _FOLDER, dir_fd=parent)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -6,16 +6,19 @@ import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from backups.archive import journal as journals
-from backups.archive.errors import RestoreBusyError, store_error
-from backups.archive.journal import COMPANIONS, STAGING, Journal, Step
-from backups.archive.recovery import recover
+from backups.archive.errors import RestoreBrokenError, RestoreBusyError, store_error
+from backups.archive.home import home_of, inode_of, open_home, opened
+from backups.archive.journal import COMPANIONS, KEPT, STAGING, Journal, Step
+from backups.archive.recovery import Settled, recover
 
 _GONE = "gone"
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,7 @@ class Placed:
     """What a restore did to its target. ``kept``: where the former tree is, None where there was none.
 
     ``brought`` and ``retired``: paths below the target that it put there, and that it moved to ``kept``; both are empty
-    when the target was exchanged as a whole. ``carried``: paths that went over from the former tree into the new one.
+    when all of the target was exchanged. ``carried``: paths that went over from the former tree into the new one.
     """
 
     kept: Path | None
@@ -36,100 +39,166 @@ class Placed:
         return not (self.brought or self.retired)
 
 
-def put_back(target: Path, placed: Placed) -> None:
-    """What the restore brought goes for good; what it retired is in its place again. Journalled as a restore is.
+class PuttingBack:
+    """What a restore brought goes for good, what it retired is in its place again: ``move``, then ``tidy``.
 
-    Raises ``RestoreBusyError``, or the family's error for what the disk says.
+    Alone with the target from ``with`` on. A crash is settled by whoever works there next: before ``move`` is through
+    nothing has happened, afterwards all of it. ``beneath``: as :func:`open_home` has it. Raises ``RestoreBusyError``,
+    ``RestoreBrokenError``, or the family's error for what the disk says.
     """
-    if placed.kept is None:
-        raise ValueError("there is no former tree")
-    with contextlib.ExitStack() as stack:
-        try:
-            _put_back(target.resolve(), placed.kept, placed, stack)
-        except OSError as error:
-            raise store_error(error, str(target)) from error
 
+    def __init__(self, target: Path, placed: Placed, *, beneath: Path | None = None) -> None:
+        if placed.kept is None:
+            raise ValueError("there is no former tree")
+        if not all(map(journals.is_below, (*placed.brought, *placed.retired, *placed.carried))):
+            raise RestoreBrokenError(f"The record of the restore to {target} names paths that no archive can hold.")
+        self._target, self._placed, self._beneath = target.resolve(), placed, beneath
+        self._kept = placed.kept.name
+        self._home_path = home_of(self._target)
+        self._name = f"{STAGING}{secrets.token_hex(8)}"
+        self._journal = Journal(target=str(self._target), staging=self._name, undoes=str(placed.kept))
+        self._open = contextlib.ExitStack()
+        self._home = self._staging = -1
+        self._settled: list[Settled] = []
+        #: Something was moved and is not taken back.
+        self.stands = False
 
-def _put_back(target: Path, kept: Path, placed: Placed, stack: contextlib.ExitStack) -> None:
-    home_path = target if target.is_mount() else target.parent
-    home = _open(home_path, None, stack)
-    name = f"{STAGING}{secrets.token_hex(8)}"
-    os.mkdir(name, 0o700, dir_fd=home)
-    staging = _open(name, home, stack)
-    if not journals.try_lock(staging):
-        raise RestoreBusyError(f"{target} is just being restored by another process. Wait until it is done.")
-    journal = Journal(target=str(target), staging=name, archive="what was there before")
-    journal.save(staging)
-    stack.callback(shutil.rmtree, name, ignore_errors=True, dir_fd=home)
-    recover(target, but=name)
-    prefix = "" if home_path == target else f"{target.name}/"
-    if placed.is_whole:
-        journal.steps = _whole(target.name, kept.name, name, home, staging)
-    else:
-        journal.steps = _paths(prefix, kept.name, name, placed, home)
-    journal.steps = _carried(prefix, kept.name, placed, home) + journal.steps
-    _carry_out(journal, home, staging)
-    shutil.rmtree(kept.name, ignore_errors=True, dir_fd=home)
+    @property
+    def was_moved(self) -> bool:
+        """By one who died before he could say so."""
+        mine = (each for each in self._settled if each.stays and each.journal.undoes == self._journal.undoes)
+        return any(mine) or not os.path.lexists(self._home_path / self._kept)
 
+    def move(self) -> None:
+        with self._failures():
+            self._journal.steps = self._steps()
+            self._journal.phase = "moving"
+            self._journal.save(self._staging)
+            self.stands = True
+            try:
+                for step in self._journal.steps:
+                    journals.take(step, self._home)
+                self._journal.phase = "moved"
+                self._journal.save(self._staging)
+            except BaseException:
+                self._take_back()
+                raise
 
-def _carry_out(journal: Journal, home: int, staging: int) -> None:
-    journal.phase = "moving"
-    journal.save(staging)
-    try:
-        for step in journal.steps:
-            journals.take(step, home)
-    except BaseException:
-        for step in reversed(journal.steps):
-            journals.undo(step, home)
-        raise
-    journal.phase = "moved"
-    journal.save(staging)
+    def _take_back(self) -> None:
+        """Where that fails the staging stays, with all that is in it, for whoever works here next."""
+        self._journal.phase = "moving"
+        with contextlib.suppress(OSError):  # on a full disk the one before it stands, which says the same
+            self._journal.save(self._staging)
+        for step in reversed(self._journal.steps):
+            journals.undo(step, self._home)
+        self.stands = False
 
+    def tidy(self) -> None:
+        """What was restored is removed, with what is left of where the former tree was kept."""
+        self.stands = False
+        shutil.rmtree(self._kept, ignore_errors=True, dir_fd=self._home)
 
-def _whole(target: str, kept: str, staging: str, home: int, staged: int) -> list[Step]:
-    gone = f"{staging}/{_GONE}"
-    former, present = _inode(kept, home), _inode(target, home)
-    if journals.can_exchange(staged):
+    # -- the plan of moves
+
+    def _steps(self) -> list[Step]:
+        if not self._placed.is_whole:
+            steps = self._paths()
+        elif self._home_path == self._target:
+            steps = self._entries()
+        else:
+            steps = self._tree()
+        return [*self._carried(), *steps]
+
+    def _tree(self) -> list[Step]:
+        target, gone = self._target.name, f"{self._name}/{_GONE}"
+        former = inode_of(self._kept, self._home)
+        if not os.path.lexists(self._target):
+            return [Step(source=self._kept, destination=target, inode=former)]
+        present = inode_of(target, self._home)
+        if journals.can_exchange(self._staging):
+            return [
+                Step(source=self._kept, destination=target, inode=former, exchange=True),
+                Step(source=self._kept, destination=gone, inode=present),
+            ]
         return [
-            Step(source=kept, destination=target, inode=former, exchange=True),
-            Step(source=kept, destination=gone, inode=present),
+            Step(source=target, destination=gone, inode=present),
+            Step(source=self._kept, destination=target, inode=former),
         ]
-    return [Step(source=target, destination=gone, inode=present), Step(source=kept, destination=target, inode=former)]
 
+    def _entries(self) -> list[Step]:
+        """Of a mounted volume: all that is there now goes, but for what no archive of it holds."""
+        with opened(self._kept, self._home) as kept:
+            former = os.listdir(kept)  # noqa: PTH208 - of a descriptor
+        present = [
+            name
+            for name in os.listdir(self._home)  # noqa: PTH208
+            if not name.startswith((STAGING, KEPT)) and name not in self._placed.carried
+        ]
+        return [*self._away(present), *self._back(former)]
 
-def _carried(prefix: str, kept: str, placed: Placed, home: int) -> list[Step]:
-    """Back into the former tree, before that returns."""
-    return [
-        Step(source=f"{prefix}{path}", destination=f"{kept}/{path}", inode=inode)
-        for path in placed.carried
-        if (inode := _inode_or_none(f"{prefix}{path}", home)) is not None
-    ]
+    def _paths(self) -> list[Step]:
+        brought = (path + companion for path in self._placed.brought for companion in ("", *COMPANIONS))
+        # What the agent made anew where something was retired is in the way, too.
+        return [*self._away(dict.fromkeys([*brought, *self._placed.retired])), *self._back(self._placed.retired)]
 
+    def _carried(self) -> list[Step]:
+        """Back into the former tree, before that returns. What lies at the top of a mounted volume never went away."""
+        paths = [path for path in self._placed.carried if "/" in path or self._home_path != self._target]
+        return self._moves(paths, self._prefix, f"{self._kept}/")
 
-def _paths(prefix: str, kept: str, staging: str, placed: Placed, home: int) -> list[Step]:
-    away = [
-        Step(source=f"{prefix}{path}", destination=f"{staging}/{_GONE}/{path}", inode=inode)
-        for path in (brought + companion for brought in placed.brought for companion in ("", *COMPANIONS))
-        if (inode := _inode_or_none(f"{prefix}{path}", home)) is not None
-    ]
-    back = [
-        Step(source=f"{kept}/{path}", destination=f"{prefix}{path}", inode=_inode(f"{kept}/{path}", home))
-        for path in placed.retired
-    ]
-    return away + back
+    def _away(self, paths: Iterable[str]) -> list[Step]:
+        return self._moves(paths, self._prefix, f"{self._name}/{_GONE}/")
 
+    def _back(self, paths: Iterable[str]) -> list[Step]:
+        return self._moves(paths, f"{self._kept}/", self._prefix)
 
-def _inode(path: str, home: int) -> int:
-    return os.stat(path, dir_fd=home, follow_symlinks=False).st_ino
+    def _moves(self, paths: Iterable[str], source: str, destination: str) -> list[Step]:
+        """Of those that are there."""
+        steps = []
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                inode = inode_of(f"{source}{path}", self._home)
+                steps.append(Step(source=f"{source}{path}", destination=f"{destination}{path}", inode=inode))
+        return steps
 
+    @property
+    def _prefix(self) -> str:
+        return "" if self._home_path == self._target else f"{self._target.name}/"
 
-def _inode_or_none(path: str, home: int) -> int | None:
-    with contextlib.suppress(FileNotFoundError):
-        return _inode(path, home)
-    return None
+    # -- begin and end
 
+    def __enter__(self) -> Self:
+        try:
+            with self._failures():
+                self._begin()
+        except BaseException:
+            self._end()
+            raise
+        return self
 
-def _open(folder: Path | str, parent: int | None, stack: contextlib.ExitStack) -> int:
-    descriptor = os.open(folder, _FOLDER, dir_fd=parent)
-    stack.callback(os.close, descriptor)
-    return descriptor
+    def _begin(self) -> None:
+        self._home = open_home(self._home_path, self._target, self._beneath)
+        self._open.callback(os.close, self._home)
+        os.mkdir(self._name, 0o700, dir_fd=self._home)
+        self._staging = self._open.enter_context(opened(self._name, self._home))
+        if not journals.try_lock(self._staging):
+            raise RestoreBusyError(f"{self._target} is just being restored by another process. Wait until it is done.")
+        self._journal.save(self._staging)
+        self._settled = recover(self._target, but=self._name, beneath=self._beneath)
+
+    def _end(self) -> None:
+        with self._open:
+            if self._staging >= 0 and not self.stands:
+                shutil.rmtree(self._name, ignore_errors=True, dir_fd=self._home)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise store_error(error, str(self._target)) from error

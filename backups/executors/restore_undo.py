@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from backups.archive.errors import ArchiveError
-from backups.archive.folder import outermost
 from backups.models import Restore
 from backups.restoring import agent_of
 from backups.services.restores import restore_undo
-from backups.stopping import Stopping, start_again, stopped
+from backups.stopping import Stopping, in_use, start_again, stopped
 from fleet.actors import Actor
 from fleet.clients.docker_errors import DockerError
 from fleet.errors import Conflict
-from schedules.executors.base import AgentView, Executor, ExecutorError, Hold, Payload, Result, RunContext, Stopped
+from schedules.executors.base import Executor, ExecutorError, Hold, Payload, Result, RunContext, Stopped
 
 
 class UndoPayload(Payload):
@@ -52,6 +51,7 @@ class RestoreUndo(Executor[UndoPayload]):
         return Result(summary=told, details={"restore": row.pk, "target": row.target})
 
     def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:  # noqa: ARG002 - the contract's names
+        """The undo itself is settled by the next attempt, which knows what it was to do."""
         try:
             start_again(handle["container"])
         except DockerError as error:
@@ -73,7 +73,7 @@ def _undo(row: Restore, payload: UndoPayload, context: RunContext) -> None:
     agent = agent_of(context)
     stopping = Stopping(
         agent=agent,
-        is_in_place=_is_in_use(row, agent),
+        is_in_place=in_use(Path(row.target), agent),
         stop=payload.stop_container,
         seconds=payload.stop_seconds,
         before_stop=lambda name: context.record_handle({"container": name}),
@@ -83,9 +83,3 @@ def _undo(row: Restore, payload: UndoPayload, context: RunContext) -> None:
         if not context.is_current():
             raise Stopped("another attempt has taken over this run")
         restore_undo(restore=row, actor=Actor.system("worker"))
-
-
-def _is_in_use(row: Restore, agent: AgentView) -> bool:
-    """Whether the agent's own folders hold it; what was restored to a folder of ours, nobody has open."""
-    roots = [Path(folder) for folder in (agent.workspace_folder, agent.state_folder) if folder]
-    return outermost(Path(row.target), roots) is not None

@@ -129,7 +129,8 @@ def _kept(backups: Iterable[Backup], *, now: datetime) -> set[int]:
         seen.update(sibling.pk for sibling in siblings)
         good = [sibling for sibling in siblings if sibling.is_good]
         for sibling, verdict in keeping_of(siblings, now=now):
-            is_useless = bool(good) and sibling.state == Backup.State.DAMAGED
+            is_damaged = sibling.state == Backup.State.DAMAGED
+            is_useless = is_damaged and any(each.still_at > sibling.still_at for each in good)
             if verdict.is_kept and verdict.why != ("no rule",) and not is_useless:
                 kept.add(sibling.pk)
         if good:

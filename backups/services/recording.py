@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,14 +95,22 @@ def _create(origin: Origin, place: Place, *, began_at: datetime, **values: Any) 
 
 
 def backup_unchanged(
-    *, origin: Origin, place: Place, fingerprint: str, key_id: str = "", at: datetime
+    *,
+    origin: Origin,
+    place: Place,
+    fingerprint: str,
+    key_id: str = "",
+    at: datetime,
+    is_there: Callable[[Backup], bool],
 ) -> Backup | None:
     """The newest archive of this source and place, if it is good and still holds what is there; it is told so then.
 
-    ``at``: when the fingerprint was begun.
+    ``at``: when the fingerprint was begun. ``is_there``: asks the store.
     """
     newest = _newest(origin, place) if fingerprint else None
     if newest is None or (newest.fingerprint, newest.key_id) != (fingerprint, key_id):
+        return None
+    if not is_there(newest):
         return None
     good = Backup.objects.filter(pk=newest.pk, state=Backup.State.VERIFIED)
     return newest if good.update(still_at=at) else None

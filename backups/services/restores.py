@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
-from backups.archive.recovery import recover
-from backups.archive.undoing import Placed, put_back
+from backups.archive.errors import ArchiveError, SourceMissingError
+from backups.archive.home import open_home
+from backups.archive.undoing import Placed, PuttingBack
 from backups.models import Backup, Restore
 from fleet.actors import Actor
 from fleet.audit import audit_record
 from fleet.errors import Conflict, NotFound
 from fleet.models import Agent, Organisation
 from schedules.engine.clock import database_now
+
+logger = logging.getLogger(__name__)
 
 State = Restore.State
 _OPEN = (State.DONE, State.UNDOING)
@@ -45,10 +50,12 @@ def restore_record(
 
 
 def restore_confirm(*, restore: Restore, actor: Actor) -> Restore:
-    """What was put in place is right: the former tree is removed. Raises :class:`Conflict`."""
+    """What was put in place is right: the former tree is removed. Raises :class:`Conflict`.
+
+    What of it could not be removed is still named by ``kept``, and housekeeping tries again.
+    """
     settled = _settle(restore, State.DONE, State.CONFIRMED, actor)
-    if restore.kept:
-        shutil.rmtree(restore.kept, ignore_errors=True)
+    former_tree_remove(settled)
     return settled
 
 
@@ -59,15 +66,24 @@ def restore_undo(*, restore: Restore, actor: Actor) -> Restore:
     back.
     """
     restore = undoable(restore)
-    claimed = Restore.objects.filter(pk=restore.pk, state=State.DONE).update(state=State.UNDOING)
+    with PuttingBack(Path(restore.target), _placed(restore), beneath=beneath_of(restore)) as work:
+        restore = undoable(restore)  # nobody else works there now
+        if restore.state == State.DONE or not work.was_moved:
+            _move(restore, work)
+        settled = _settle(restore, State.UNDOING, State.UNDONE, actor)
+        work.tidy()
+    return settled
+
+
+def _move(restore: Restore, work: PuttingBack) -> None:
+    if not Restore.objects.filter(pk=restore.pk, state__in=_OPEN).update(state=State.UNDOING):
+        raise _settled(Restore.objects.get(pk=restore.pk))
     try:
-        if claimed or not _was_put_back(restore):
-            put_back(Path(restore.target), placed_by(restore))
+        work.move()
     except BaseException:
-        if claimed:
-            _give_back(restore)
+        if not work.stands:
+            Restore.objects.filter(pk=restore.pk, state=State.UNDOING).update(state=State.DONE)
         raise
-    return _settle(restore, State.UNDOING, State.UNDONE, actor)
 
 
 def undoable(restore: Restore) -> Restore:
@@ -75,16 +91,29 @@ def undoable(restore: Restore) -> Restore:
     restore = Restore.objects.get(pk=restore.pk)
     if restore.state not in _OPEN:
         raise _settled(restore)
-    younger = Restore.objects.filter(target=restore.target, state__in=_OPEN, began_at__gt=restore.began_at).last()
-    if younger is not None:
-        raise Conflict(f"{restore.target} was restored again since. Undo or confirm that first: restore {younger.pk}.")
-    if restore.state == State.DONE and not (restore.kept and Path(restore.kept).is_dir()):
+    if (younger := _younger(restore)) is not None:
+        raise Conflict(
+            f"{younger.target} was restored since, which is, holds or lies in {restore.target}. Undo or confirm that "
+            f"first: restore {younger.pk}."
+        )
+    if not restore.kept or (restore.state == State.DONE and not Path(restore.kept).is_dir()):
         raise Conflict(f"There is no former tree to bring back: {restore.kept or 'nothing was there before'}.")
     return restore
 
 
-def placed_by(restore: Restore) -> Placed:
-    """What it did to its target."""
+def _younger(restore: Restore) -> Restore | None:
+    """One whose former tree, or whose target, would go with what is undone."""
+    rows = Restore.objects.filter(organisation=restore.organisation_id, state__in=_OPEN, began_at__gte=restore.began_at)
+    target = Path(restore.target)
+    for each in rows.exclude(pk=restore.pk).order_by("-began_at", "-pk"):
+        other = Path(each.target)
+        is_younger = (each.began_at, each.pk) > (restore.began_at, restore.pk)
+        if is_younger and (other.is_relative_to(target) or target.is_relative_to(other)):
+            return each
+    return None
+
+
+def _placed(restore: Restore) -> Placed:
     return Placed(
         kept=Path(restore.kept),
         brought=tuple(restore.brought),
@@ -93,23 +122,46 @@ def placed_by(restore: Restore) -> Placed:
     )
 
 
+def beneath_of(restore: Restore) -> Path | None:
+    """The outermost folder of the operator's that its target lies in."""
+    return Path(restore.beneath) if restore.beneath else None
+
+
 def former_trees(agent: int) -> list[Path]:
     """Those of an agent that are kept until somebody confirms or undoes what took their place."""
-    rows = Restore.objects.filter(agent_id=agent, state__in=_OPEN).exclude(kept="")
+    rows = Restore.objects.filter(agent_id=agent).exclude(kept="").exclude(state=State.UNDONE)
     return [Path(kept) for kept in rows.values_list("kept", flat=True)]
 
 
-def _give_back(restore: Restore) -> None:
-    """The undo failed and took its own steps back: the restore stands as it did."""
-    Restore.objects.filter(pk=restore.pk, state=State.UNDOING).update(state=State.DONE)
+def former_trees_remove() -> int:
+    """Of those that are confirmed: their removal was cut off. Answers how many are gone now."""
+    rows = Restore.objects.filter(state=State.CONFIRMED).exclude(kept="")
+    return sum(former_tree_remove(restore) for restore in rows)
 
 
-def _was_put_back(restore: Restore) -> bool:
-    """By somebody who died before he could say so."""
-    settled = recover(Path(restore.target))
-    if any(each.stays for each in settled):
-        shutil.rmtree(restore.kept, ignore_errors=True)
-    return not Path(restore.kept).is_dir()
+def former_tree_remove(restore: Restore) -> bool:
+    """Whether nothing is left of it. ``kept`` is emptied then."""
+    kept = Path(restore.kept)
+    if not restore.kept:
+        return True
+    try:
+        home = open_home(kept.parent, Path(restore.target).resolve(), beneath_of(restore))
+    except SourceMissingError:
+        pass  # gone with the folder that held it
+    except ArchiveError as error:
+        logger.warning("%s can't be removed: %s", kept, error)
+        return False
+    else:
+        try:
+            shutil.rmtree(kept.name, ignore_errors=True, dir_fd=home)
+            if kept.name in os.listdir(home):  # noqa: PTH208 - of a descriptor
+                logger.warning("%s can't be removed wholly.", kept)
+                return False
+        finally:
+            os.close(home)
+    restore.kept = ""
+    Restore.objects.filter(pk=restore.pk).update(kept="")
+    return True
 
 
 @transaction.atomic(durable=True)
@@ -123,7 +175,7 @@ def _settle(restore: Restore, former: str, state: str, actor: Actor) -> Restore:
         action=f"restore.{state}",
         subject=fresh,
         organisation=fresh.organisation,
-        before={"state": State.DONE},
+        before={"state": former},
         after={"state": state, "kept": fresh.kept},
     )
     return fresh

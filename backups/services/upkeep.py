@@ -16,6 +16,7 @@ from backups.models import Backup
 from backups.places import tier_place
 from backups.retention.tiers import Name as TierName
 from backups.services.pruning import backups_prune, strays_remove, tier_move, tiers_plan
+from backups.services.restores import former_trees_remove
 from backups.services.verification import backup_verify
 from fleet.actors import Actor
 from fleet.errors import Conflict
@@ -124,14 +125,15 @@ def backups_expire(*, budget: Budget) -> dict[str, int]:
 
 
 def rests_remove(*, hours: int) -> dict[str, int]:
-    """Unfinished uploads that nobody works on, and archives that are recorded as deleted and still there."""
+    """Unfinished uploads that nobody works on, archives that are recorded as deleted and still there, and former trees
+    of restores that were confirmed."""
     s3 = settings.WATCHBILL.s3
     swept = 0
     if s3.configured:
         keep = {str(handle.get("upload_id", "")) for handle in _handles()}
         with contextlib.suppress(ArchiveError):
             swept = len(sweep_uploads(s3, "", timedelta(hours=hours), keep=keep))
-    return {"uploads": swept, "archives": strays_remove()}
+    return {"uploads": swept, "archives": strays_remove(), "former trees": former_trees_remove()}
 
 
 def _handles() -> list[dict[str, object]]:

@@ -17,6 +17,10 @@ from backups.encryption import decrypted_for
 from backups.models import Backup
 from backups.places import Place
 from backups.services.states import SOURCE_PROBLEM, backup_damaged, backup_verified
+from schedules.engine.storable import storable_json
+
+#: Characters of what a manifest that came from elsewhere says is wrong.
+_MOST_PROBLEM = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +121,8 @@ def _told(manifest: Manifest, *, is_ours: bool) -> dict[str, object]:
         told["began_at"] = began
     extra = manifest.end.get("extra")
     if isinstance(extra, dict):
-        problem = {SOURCE_PROBLEM: str(extra[SOURCE_PROBLEM])} if extra.get(SOURCE_PROBLEM) else {}
-        told["details"] = extra if is_ours else problem
+        problem = {SOURCE_PROBLEM: str(extra[SOURCE_PROBLEM])[:_MOST_PROBLEM]} if extra.get(SOURCE_PROBLEM) else {}
+        told["details"] = storable_json(extra if is_ours else problem)
     return told
 
 

@@ -18,18 +18,15 @@ from typing import Any
 
 import pytest
 
-from backups.archive.errors import DiskFullError
 from backups.archive.journal import STAGING
-from backups.archive.undoing import put_back
 from backups.executors.database_backup import DatabaseBackup, DatabaseBackupPayload
 from backups.executors.database_restore import DatabaseRestore
-from backups.executors.restore_undo import RestoreUndo, UndoPayload
 from backups.executors.workspace_backup import WorkspaceBackup, WorkspaceBackupPayload
 from backups.executors.workspace_restore import WorkspaceRestore
 from backups.models import Backup, Restore
 from backups.restorepayload import RestorePayload
 from backups.retention.tiers import Hot, Tiers, Warm
-from backups.services.restores import placed_by, restore_confirm, restore_undo
+from backups.services.restores import restore_confirm, restore_undo
 from fleet.actors import Actor
 from fleet.errors import Conflict
 from monitoring.models import Alert
@@ -342,118 +339,6 @@ def test_an_undo_of_databases_takes_what_lies_beside_them_along(
     (portagent / "portagent.db-wal").write_bytes(b"of what was restored")
     restore_undo(restore=Restore.objects.get(), actor=ME)
     assert tree(portagent) == before
-
-
-def test_a_crash_in_the_middle_of_an_undo_leaves_one_or_the_other(watch: SimpleNamespace, context: FakeContext) -> None:
-    from backups.archive.recovery import recover
-    from backups.archive.undoing import Placed
-    from tests.backups.test_restore_crash import dies_at
-
-    workspace = Path(context.agent.workspace_folder)
-    back_up(context, watch)
-    for paths in ((), ("run.sh", "zero")):
-        step, seen = 1, set()
-        while True:
-            (workspace / "run.sh").unlink()
-            (workspace / "run.sh").write_text("old")
-            old = tree(workspace)
-            row = Restore.objects.get(pk=restore(context, paths=paths).details["restore"])
-            new = tree(workspace)
-            placed = Placed(kept=Path(row.kept), brought=tuple(row.brought), retired=tuple(row.retired))
-            died = dies_at(step, lambda: put_back(workspace, placed))  # noqa: B023 - ended before the next
-            recover(workspace)
-            found = tree(workspace)
-            assert found in (old, new), step
-            assert left_beside(workspace) == []
-            seen.add("old" if found == old else "new")
-            shutil.rmtree(row.kept, ignore_errors=True)
-            if not died:
-                break
-            step += 1
-        assert seen == {"old", "new"}
-
-
-def undo(row: Restore, context: FakeContext, **payload: Any) -> Result:
-    return RestoreUndo().execute(UndoPayload(restore=row.pk, **payload), context)
-
-
-def test_an_undo_is_a_run_that_can_be_repeated(watch: SimpleNamespace, context: FakeContext) -> None:
-    workspace = Path(context.agent.workspace_folder)
-    back_up(context, watch)
-    (workspace / "new").touch()
-    row = Restore.objects.get(pk=restore(context).details["restore"])
-    for _ in range(2):
-        assert undo(row, context).summary == (
-            f"[Restore] Undone: {workspace} is what it was before {row.archive} was restored"
-        )
-        assert (workspace / "new").exists()
-    assert Restore.objects.get().state == "undone"
-    with pytest.raises(ExecutorError, match="There is no restore 99 of 'lead'") as caught:
-        RestoreUndo().execute(UndoPayload(restore=99), context)
-    assert not caught.value.retryable
-
-
-@pytest.mark.parametrize("paths", [(), ("run.sh", "zero")])
-def test_an_undo_whose_worker_died_is_ended_by_the_next(
-    paths: tuple[str, ...], watch: SimpleNamespace, context: FakeContext
-) -> None:
-    """At each step that changes the disk, and after the last one. The process that dies has no database of ours."""
-    from tests.backups.test_restore_crash import dies_at
-
-    workspace = Path(context.agent.workspace_folder)
-    back_up(context, watch)
-    step, died = 1, True
-    while died:
-        (workspace / "run.sh").unlink()
-        (workspace / "run.sh").write_text("old")
-        old = tree(workspace)
-        row = Restore.objects.get(pk=restore(context, paths=paths).details["restore"])
-        Restore.objects.filter(pk=row.pk).update(state="undoing")
-        placed = placed_by(row)
-        died = dies_at(step, lambda: put_back(workspace, placed))  # noqa: B023 - ended before the next
-        with pytest.raises(Conflict, match="undo it again"):
-            restore_confirm(restore=row, actor=ME)
-        undo(row, context)
-        assert tree(workspace) == old, step
-        assert left_beside(workspace) == []
-        assert not Path(row.kept).exists()
-        assert Restore.objects.get(pk=row.pk).state == "undone"
-        step += 1
-    assert step > 5
-
-
-def test_an_undo_that_fails_can_be_tried_again(
-    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    back_up(context, watch)
-    row = Restore.objects.get(pk=restore(context).details["restore"])
-
-    def full(*_: Any) -> None:
-        raise DiskFullError("The disk is full.")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("backups.services.restores.put_back", full)
-        with pytest.raises(ExecutorError, match="The disk is full") as caught:
-            undo(row, context)
-    assert caught.value.retryable
-    assert Restore.objects.get().state == "done"
-    undo(row, context)
-
-
-def test_a_former_tree_that_is_kept_gets_into_no_archive(watch: SimpleNamespace, context: FakeContext) -> None:
-    """It would double each archive until somebody confirms."""
-    state = Path(context.agent.state_folder)
-    (state / "workspace").mkdir()
-    (state / "workspace" / "notes").write_text("1")
-    back_up(context, watch, source=str(state / "workspace"))
-    row = Restore.objects.get(pk=restore(context).details["restore"])
-    assert Path(row.kept).parent == state
-    backup = back_up(context, watch, source=str(state))
-    assert backup.details["leave_out"] == [Path(row.kept).name]
-    again = Restore.objects.get(pk=restore(context, backup=backup.pk).details["restore"])
-    assert (state / Path(row.kept).name / "notes").read_text() == "1", "it stays in its place"
-    restore_undo(restore=again, actor=ME)
-    restore_undo(restore=row, actor=ME)
 
 
 # -- what an agent could do to it, and what must stay where it is

@@ -166,6 +166,18 @@ def test_a_damaged_one_goes_in_its_time_where_a_good_one_is_and_stays_where_none
     assert bad.deleted_why == "hot: older than 24 hours"
 
 
+def test_a_damaged_one_that_is_younger_than_every_good_one_stays(
+    watch: SimpleNamespace, context: FakeContext, tiers: Tiers
+) -> None:
+    """It may hold what no other one does."""
+    aged(back_up(context, watch, to="hot"), days=5)
+    youngest = aged(back_up(context, watch, to="hot"), days=2)
+    Backup.objects.filter(pk=youngest.pk).update(state="damaged")
+    upkeep.tiers_tidy(budget=budget())
+    youngest.refresh_from_db()
+    assert youngest.state == "damaged"
+
+
 def test_a_move_that_was_cut_off_is_finished_wherever_it_was(
     watch: SimpleNamespace, context: FakeContext, tiers: Tiers, tmp_path: Path
 ) -> None:
@@ -216,6 +228,16 @@ def test_what_is_made_by_hand_is_counted_by_its_place(watch: SimpleNamespace, co
     assert [path_of(backup).exists() for backup in moved] == [False, True], "a job's are counted wherever they are"
 
 
+def test_a_folder_of_a_container_is_no_folder_of_this_host(watch: SimpleNamespace, context: FakeContext) -> None:
+    context.schedule = ""
+    ours = back_up(context, watch)
+    inside = back_up(context, watch)
+    Backup.objects.filter(pk=inside.pk).update(in_container=True)
+    inside.refresh_from_db()
+    assert list(Backup.objects.siblings(inside)) == [inside]
+    assert list(Backup.objects.siblings(ours)) == [ours]
+
+
 def test_an_age_goes_on_when_the_backups_have_stopped(watch: SimpleNamespace, context: FakeContext) -> None:
     rules = {"days": 30}
     last, former = back_up(context, watch, keep=rules), back_up(context, watch, keep=rules)
@@ -237,7 +259,7 @@ def test_what_a_crash_left_is_removed(watch: SimpleNamespace, context: FakeConte
     assert backup.removed_at is not None, "nobody looks for it again"
     key = "workspace/acme/lead/workspace_20260101_000000.tar.gz"
     client_of(rclone_s3).create_multipart_upload(Bucket=rclone_s3.bucket, Key=key)
-    assert upkeep.rests_remove(hours=1) == {"uploads": 0, "archives": 0}
+    assert upkeep.rests_remove(hours=1) == {"uploads": 0, "archives": 0, "former trees": 0}
     assert uploads_left(rclone_s3) == [key]
     assert upkeep.rests_remove(hours=0)["uploads"] == 1
 

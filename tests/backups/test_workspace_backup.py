@@ -477,6 +477,19 @@ def test_an_agent_that_a_lost_attempt_left_paused_goes_on(
     assert docker_engine.api.inspect_container(name)["State"]["Status"] == "running"
 
 
+def test_an_archive_that_is_gone_holds_nothing_any_more(
+    watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backups.archive.fingerprint._SETTLED", 0.0)
+    run(context, to=str(watch.backup_root))
+    gone = Backup.objects.get()
+    (Path(gone.root) / gone.prefix / gone.name).unlink()
+    assert "unchanged" not in run(context, to=str(watch.backup_root)).details
+    still = gone.still_at
+    gone.refresh_from_db()
+    assert gone.still_at == still
+
+
 def test_an_archive_that_was_published_just_before_its_worker_died_is_recorded(
     watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,12 +124,16 @@ class Confirm(Subcommand):
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         found = restore_found(self.organisation(options), options["restore"])
-        was_there = bool(found.kept) and Path(found.kept).exists()
+        kept = found.kept
+        was_there = bool(kept) and Path(kept).exists()
         question = f"Remove {found.kept}, which {found.target} was before {found.archive} was restored, for good?"
         if was_there and not screen.confirm(question, yes=options["yes"]):
             return Exit.FAILURE
         done = restore_confirm(restore=found, actor=self.actor())
-        screen.data(f"Confirmed: {done.target} stays. {done.kept if was_there else 'Nothing'} was removed.")
+        if done.kept:
+            screen.say(f"{kept} could not be removed wholly: housekeeping tries again, or remove it yourself.")
+        what = "Nothing" if done.kept or not was_there else kept
+        screen.data(f"Confirmed: {done.target} stays. {what} was removed.")
         return Exit.DONE
 
 

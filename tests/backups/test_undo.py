@@ -1,0 +1,473 @@
+"""Undo and confirm: what was there before comes back, or goes for good; never half, and never somebody else's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from backups.archive import journal as journals
+from backups.archive.contents import OneFile
+from backups.archive.errors import ArchiveError, DiskFullError, RestoreBrokenError
+from backups.archive.journal import STAGING, Journal
+from backups.archive.restore import Order
+from backups.archive.restore import restore as restore_file
+from backups.archive.undoing import Placed, PuttingBack
+from backups.executors.database_backup import DatabaseBackup, DatabaseBackupPayload
+from backups.executors.restore_undo import RestoreUndo, UndoPayload
+from backups.executors.workspace_restore import WorkspaceRestore
+from backups.models import Backup, Restore
+from backups.restorepayload import RestorePayload
+from backups.restoring import Work
+from backups.services import upkeep
+from backups.services.restores import restore_confirm, restore_undo
+from backups.stopping import in_use
+from fleet.errors import Conflict
+from schedules.executors.base import ExecutorError, Result
+from tests.backups.test_restore_crash import dies_at
+from tests.backups.test_restores import ME, back_up, left_beside, path_of, restore, tree
+from tests.run_context import FakeContext
+
+
+class Died(BaseException):
+    """A process that is gone."""
+
+
+def dying(*_: Any, **__: Any) -> None:
+    raise Died
+
+
+def undo(row: Restore, context: FakeContext, **payload: Any) -> Result:
+    return RestoreUndo().execute(UndoPayload(restore=row.pk, **payload), context)
+
+
+def restored(context: FakeContext, **payload: Any) -> Restore:
+    return Restore.objects.get(pk=restore(context, **payload).details["restore"])
+
+
+def move_back(row: Restore) -> None:
+    """What an undo does on the disk, without a database."""
+    placed = Placed(kept=Path(row.kept), brought=tuple(row.brought), retired=tuple(row.retired))
+    with PuttingBack(Path(row.target), placed) as work:
+        work.move()
+        work.tidy()
+
+
+@pytest.fixture
+def home(watch: SimpleNamespace, context: FakeContext) -> Path:
+    """Backed up; what was not there then is only in the former tree of a restore."""
+    back_up(context, watch)
+    folder = Path(context.agent.workspace_folder)
+    (folder / "precious").write_text("only here")
+    return folder
+
+
+# -- the run
+
+
+def test_an_undo_is_a_run_that_can_be_repeated(home: Path, context: FakeContext) -> None:
+    row = restored(context)
+    for _ in range(2):
+        assert undo(row, context).summary == (
+            f"[Restore] Undone: {home} is what it was before {row.archive} was restored"
+        )
+        assert (home / "precious").exists()
+    assert Restore.objects.get().state == "undone"
+    with pytest.raises(ExecutorError, match="There is no restore 99 of 'lead'") as caught:
+        RestoreUndo().execute(UndoPayload(restore=99), context)
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("settle", [restore_undo, restore_confirm])
+def test_a_run_whose_restore_is_settled_restores_nothing_again(
+    settle: Callable[..., Restore], home: Path, context: FakeContext
+) -> None:
+    settle(restore=restored(context), actor=ME)
+    (home / "since").touch()
+    WorkspaceRestore().execute(RestorePayload(), context)
+    assert (home / "since").exists()
+
+
+# -- somebody dies
+
+
+@pytest.mark.parametrize("paths", [(), ("run.sh", "zero")])
+def test_an_undo_whose_worker_died_is_ended_by_the_next(
+    paths: tuple[str, ...], home: Path, context: FakeContext
+) -> None:
+    """At each step that changes the disk, and after the last one. The process that dies has no database of ours."""
+    step, died = 1, True
+    while died:
+        (home / "run.sh").unlink()
+        (home / "run.sh").write_text("old")
+        old = tree(home)
+        row = restored(context, paths=paths)
+        Restore.objects.filter(pk=row.pk).update(state="undoing")
+        died = dies_at(step, lambda: move_back(row))  # noqa: B023 - ended before the next
+        with pytest.raises(Conflict, match="undo it again"):
+            restore_confirm(restore=row, actor=ME)
+        undo(row, context)
+        assert tree(home) == old, step
+        assert left_beside(home) == []
+        assert not Path(row.kept).exists()
+        assert Restore.objects.get(pk=row.pk).state == "undone"
+        step += 1
+    assert step > 5
+
+
+def test_another_restore_that_died_is_not_taken_for_the_undo(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = restored(context)
+    Restore.objects.update(state="undoing")  # whoever did it died before he did anything
+    backup = Backup.objects.get()
+    with monkeypatch.context() as killed:
+        killed.setattr("backups.archive.restore.shutil.rmtree", dying)
+        with pytest.raises(Died):
+            restore_file(OneFile(path_of(backup)), backup.name, Order(target=home, force=True))
+    restore_undo(restore=row, actor=ME)
+    assert (home / "precious").exists()
+
+
+def test_an_undo_that_died_is_not_taken_for_a_restore(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = restored(context)
+    with monkeypatch.context() as killed:
+        killed.setattr("backups.services.restores._settle", dying)
+        with pytest.raises(Died):
+            restore_undo(restore=row, actor=ME)
+    context.job_run_id = "run-8"
+    with monkeypatch.context() as killed:
+        killed.setattr("backups.archive.restore.recover", dying)
+        with pytest.raises(Died):
+            WorkspaceRestore().execute(RestorePayload(), context)
+    WorkspaceRestore().reap(context.handles[-1], context)
+    assert Restore.objects.count() == 1
+    WorkspaceRestore().execute(RestorePayload(), context)
+    assert not (home / "precious").exists()
+
+
+@pytest.mark.parametrize("dies", ["before its record", "after its record"])
+def test_a_restore_that_is_in_place_is_recorded_once(
+    dies: str, home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made twice, its own tree would be taken for the former one."""
+
+    def away(**_: Any) -> None:
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as killed:
+        if dies == "before its record":
+            killed.setattr("backups.restoring.restore_record", away)
+        else:
+            killed.setattr("backups.archive.restore.shutil.rmtree", dying)
+        with pytest.raises((OperationalError, Died)):
+            WorkspaceRestore().execute(RestorePayload(), context)
+    for _ in range(2):
+        WorkspaceRestore().reap(context.handles[-1], context)
+        WorkspaceRestore().execute(RestorePayload(), context)
+    assert left_beside(home) == []
+    restore_undo(restore=Restore.objects.get(), actor=ME)
+    assert (home / "precious").exists()
+
+
+def test_a_confirm_that_was_cut_off_is_ended_by_housekeeping(
+    home: Path, context: FakeContext, watch: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = restored(context)
+    kept = Path(row.kept)
+    with monkeypatch.context() as killed:
+        killed.setattr("backups.services.restores.shutil.rmtree", dying)
+        with pytest.raises(Died):
+            restore_confirm(restore=row, actor=ME)
+    assert kept.exists()
+    assert upkeep.rests_remove(hours=1)["former trees"] == 1
+    assert not kept.exists()
+    assert Restore.objects.get().kept == ""
+
+
+# -- something fails
+
+
+def test_an_undo_that_fails_can_be_tried_again(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = restored(context)
+
+    def full(_: Any) -> None:
+        raise DiskFullError("The disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PuttingBack, "move", full)
+        with pytest.raises(ExecutorError, match="The disk is full") as caught:
+            undo(row, context)
+    assert caught.value.retryable
+    assert Restore.objects.get().state == "done"
+    undo(row, context)
+
+
+def test_a_disk_that_is_full_at_the_end_of_an_undo(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, save = restored(context), Journal.save
+
+    def full(journal: Journal, staging: int) -> None:
+        if journal.phase == "moved":
+            raise OSError(28, "No space left on device")
+        save(journal, staging)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "save", full)
+        with pytest.raises(DiskFullError):
+            restore_undo(restore=row, actor=ME)
+    row.refresh_from_db()
+    assert (row.state, (home / "precious").exists()) == ("done", False)
+    assert left_beside(home) == []
+    restore_undo(restore=row, actor=ME)
+    assert (home / "precious").exists()
+
+
+def test_an_undo_that_can_not_be_taken_back_loses_nothing(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, take, taken = restored(context), journals.take, list[int]()
+
+    def broken(*_: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    def second_fails(step: Any, home: int) -> None:
+        taken.append(1)
+        if len(taken) == 2:
+            broken()
+        take(step, home)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journals, "can_exchange", lambda _: False)
+        patched.setattr(journals, "take", second_fails)
+        patched.setattr(journals, "undo", broken)
+        with pytest.raises(ArchiveError):
+            restore_undo(restore=row, actor=ME)
+    assert Restore.objects.get().state == "undoing"
+    restore_undo(restore=row, actor=ME)
+    assert (home / "precious").exists()
+    assert left_beside(home) == []
+
+
+def test_ctrl_c_while_the_restored_tree_is_removed(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = restored(context)
+    with monkeypatch.context() as patched:
+        patched.setattr(PuttingBack, "tidy", dying)
+        with pytest.raises(Died):
+            restore_undo(restore=row, actor=ME)
+    assert Restore.objects.get().state == "undone"
+    assert (home / "precious").exists()
+
+
+def test_what_can_not_be_removed_is_said(
+    home: Path, context: FakeContext, manage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = restored(context)
+    with monkeypatch.context() as patched:
+        patched.setattr("backups.services.restores.shutil.rmtree", lambda *_, **__: None)
+        answer = manage("backup", "confirm", str(row.pk), "--yes")
+    assert f"{row.kept} could not be removed wholly" in answer.err
+    assert answer.out == f"Confirmed: {home} stays. Nothing was removed.\n"
+    assert Restore.objects.get().kept == row.kept
+
+
+# -- one restore and another
+
+
+def test_two_undos_at_once(home: Path, context: FakeContext) -> None:
+    row = restored(context)
+    placed = Placed(kept=Path(row.kept))
+    with PuttingBack(home, placed), pytest.raises(ArchiveError, match="another process"):
+        restore_undo(restore=row, actor=ME)
+    assert Restore.objects.get().state == "done"
+    restore_undo(restore=row, actor=ME)
+
+
+@pytest.mark.parametrize("inner_first", [True, False])
+def test_of_restores_within_each_other_the_youngest_is_undone_first(
+    inner_first: bool, watch: SimpleNamespace, context: FakeContext
+) -> None:
+    state = Path(context.agent.state_folder)
+    (state / "data").mkdir()
+    (state / "data/a").write_text("1")
+    inner = back_up(context, watch, source=str(state / "data"))
+    outer = back_up(context, watch, source=str(state))
+    (state / "data/a").write_text("2")
+    order = (inner, outer) if inner_first else (outer, inner)
+    first, second = (restored(context, backup=backup.pk) for backup in order)
+    with pytest.raises(Conflict, match=f"confirm that first: restore {second.pk}"):
+        restore_undo(restore=first, actor=ME)
+    restore_undo(restore=second, actor=ME)
+    restore_undo(restore=first, actor=ME)
+    assert (state / "data/a").read_text() == "2"
+
+
+def test_a_former_tree_that_is_kept_gets_into_no_archive(watch: SimpleNamespace, context: FakeContext) -> None:
+    """It would double each archive until somebody confirms."""
+    state = Path(context.agent.state_folder)
+    (state / "sub").mkdir()
+    with sqlite3.connect(state / "sub" / "a.db") as connection:
+        connection.execute("CREATE TABLE t (x)")
+    back_up(context, watch, source=str(state / "sub"))
+    row = restored(context)
+    assert Path(row.kept).parent == state
+    backup = back_up(context, watch, source=str(state))
+    assert backup.details["leave_out"] == [Path(row.kept).name]
+    databases = DatabaseBackup().execute(DatabaseBackupPayload(to=str(watch.backup_root)), context)
+    details = Backup.objects.get(pk=databases.details["backup"]).details
+    assert [each["path"] for each in details["databases"]] == ["sub/a.db"]
+    again = restored(context, backup=backup.pk)
+    assert (state / Path(row.kept).name / "a.db").exists(), "it stays in its place"
+    restore_undo(restore=again, actor=ME)
+    restore_undo(restore=row, actor=ME)
+
+
+def test_to_its_own_place_is_in_place(context: FakeContext, home: Path) -> None:
+    payload = RestorePayload(to=str(home))
+    work = Work(backup=Backup(), agent=context.agent, target=home, payload=payload)
+    assert work.is_in_place
+    assert not in_use(home / "new", context.agent)
+    assert not in_use(home.parent.parent, context.agent)
+
+
+# -- volumes, which can't be exchanged as a whole
+
+
+@pytest.fixture
+def volume(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    is_mount = Path.is_mount
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == home or is_mount(path))
+    return home
+
+
+def test_on_a_volume_everything_that_came_since_goes(volume: Path, context: FakeContext) -> None:
+    (volume / "cache").mkdir()
+    (volume / "cache/1").touch()
+    before = tree(volume)
+    row = restored(context)
+    assert not (volume / "cache").exists()
+    (volume / "cache").mkdir()
+    (volume / "since").touch()
+    restore_undo(restore=row, actor=ME)
+    assert tree(volume) == before
+    assert [path.name for path in volume.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("paths", [("run.sh",), ("notes",)])
+def test_on_a_volume_what_was_made_anew_is_not_in_the_way(
+    paths: tuple[str, ...], volume: Path, context: FakeContext
+) -> None:
+    before = tree(volume)
+    row = restored(context, paths=paths)
+    (volume / "run.sh").unlink()
+    (volume / "run.sh").mkdir()
+    restore_undo(restore=row, actor=ME)
+    if paths == ("run.sh",):
+        assert tree(volume) == before
+
+
+# -- a hostile agent
+
+
+def forged(home: Path, **values: Any) -> str:
+    staging = home.parent / f"{STAGING}00000000deadbeef"
+    staging.mkdir(mode=0o700)
+    told = {"target": str(home), "staging": staging.name, "phase": "moved", "steps": []}
+    (staging / "journal.json").write_text(json.dumps(told | values))
+    return staging.name
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kept": "/victim"},
+        {"kept": "{home}/../victim"},
+        {"kept": "{home}/deeper/x.before-restore-1"},
+        {"undoes": "/victim"},
+        {"placed": {"brought": ["../../victim"]}},
+        {"placed": {"retired": ["/victim"]}},
+        {"placed": {"carried": [1]}},
+        {"placed": {"state": ["x"]}},
+        {"placed": []},
+    ],
+)
+def test_a_journal_that_leads_away_is_refused(values: dict[str, Any], home: Path, context: FakeContext) -> None:
+    text = json.dumps(values).replace("{home}", str(home.parent))
+    forged(home, **json.loads(text))
+    handle = {"restore": str(home), "beneath": "", "staging": f"{STAGING}00000000deadbeef", "container": ""}
+    with pytest.raises(ExecutorError, match="can't be read"):
+        WorkspaceRestore().reap({**handle, "backup": Backup.objects.get().pk}, context)
+    assert not Restore.objects.exists()
+
+
+def test_a_journal_that_no_run_of_ours_names_makes_no_record(home: Path, context: FakeContext) -> None:
+    kept = home.parent / "workspace.before-restore-x"
+    kept.mkdir()
+    forged(home, kept=str(kept))
+    handle = {"restore": str(home), "beneath": "", "staging": f"{STAGING}another", "container": "", "backup": 1}
+    WorkspaceRestore().reap(handle, context)
+    assert not Restore.objects.exists()
+    assert kept.exists()
+
+
+def test_a_record_that_leads_away_moves_nothing(home: Path, context: FakeContext, tmp_path: Path) -> None:
+    row = restored(context, paths=["run.sh"])
+    Restore.objects.update(brought=["../../victim"])
+    row.refresh_from_db()
+    with pytest.raises(RestoreBrokenError, match="no archive can hold"):
+        restore_undo(restore=row, actor=ME)
+
+
+@pytest.mark.parametrize("settle", [restore_undo, restore_confirm])
+def test_a_link_on_the_way_leads_to_nobody_else(
+    settle: Callable[..., Restore], watch: SimpleNamespace, context: FakeContext, tmp_path: Path
+) -> None:
+    state, victim = Path(context.agent.state_folder), tmp_path / "victim"
+    back_up(context, watch)
+    (state / "sub/ws").mkdir(parents=True)
+    (state / "sub/ws/mine").touch()
+    row = restored(context, to=str(state / "sub/ws"), health="skip")
+    for folder in (victim / "ws", victim / Path(row.kept).name):
+        folder.mkdir(parents=True)
+        (folder / "theirs").touch()
+    shutil.rmtree(state / "sub")
+    (state / "sub").symlink_to(victim)
+    try:
+        settle(restore=row, actor=ME)
+    except ArchiveError as error:
+        assert "is not inside of" in str(error)  # noqa: PT017 - an undo says so, a confirm leaves it to housekeeping
+    assert (victim / "ws/theirs").exists()
+    assert (victim / Path(row.kept).name / "theirs").exists()
+    assert sorted(os.listdir(victim)) == sorted(["ws", Path(row.kept).name])  # noqa: PTH208
+
+
+def test_an_archive_that_holds_what_stays_in_place_can_be_restored(
+    watch: SimpleNamespace, context: FakeContext, tmp_path: Path
+) -> None:
+    """It was made before the tiers lay there, or by another tool."""
+    state = Path(context.agent.state_folder)
+    (state / "backups").mkdir()
+    (state / "backups/x").write_text("archived")
+    (state / "conf").write_text("1")
+    back_up(context, watch, source=str(state))
+    (state / "backups/x").write_text("now")
+    (state / "conf").write_text("2")
+    watch.backup_root = state / "backups"
+    restored(context)
+    assert (state / "conf").read_text() == "1"
+    assert (state / "backups/x").read_text() == "now"
