@@ -295,7 +295,7 @@ def reap(handle: Mapping[str, Any], context: RunContext) -> None:
         name = handle.get("key") or handle.get("name")
         raise ExecutorError(error.code, f"The unfinished upload of {name} may be left: {error}") from error
     if found:
-        context.log("The unfinished upload was removed.\n")
+        context.log("The unfinished archive was removed.\n")
 
 
 def _record_found(handle: Mapping[str, Any], context: RunContext) -> None:

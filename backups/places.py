@@ -53,7 +53,7 @@ def place_for(to: str | None, *, kind: str, organisation: str, agent: str) -> Pl
     if not folder.is_absolute() or not folder.resolve().is_relative_to(root.resolve()):
         raise PlaceRefusedError(
             f"Backups go to S3 (to: s3), through the tiers (to: hot) or to a folder below {root}, not to '{to}'. "
-            "Name a folder there.",
+            f"Name it wholly: {root / 'nightly'}.",
         )
     return Place(storage="folder", root=str(folder.resolve()), prefix=prefix)
 

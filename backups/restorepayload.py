@@ -91,7 +91,8 @@ def backup_chosen(payload: RestorePayload, *, kind: str, organisation_id: int, a
     if found.state == Backup.State.DAMAGED and not payload.allow_damaged:
         raise ExecutorError(
             "backup_damaged",
-            f"{found.name} is damaged: {found.problem} Take another one, or say allow_damaged: true to try it.",
+            f"{found.name} is not to be trusted: {found.problem} Take another one, or say allow_damaged "
+            "(--allow-damaged) to try it.",
             retryable=False,
         )
     return found
@@ -109,6 +110,8 @@ def target_beneath(
     payload: RestorePayload, source: str, agent: AgentView, *, organisation: str = ""
 ) -> tuple[Path, Path]:
     """The target, and the outermost folder of the operator's that it lies in: below that an agent may put links."""
+    if not (payload.to or source):
+        raise PlaceRefusedError("This archive does not say where it came from: name a folder to restore it to (to).")
     target = Path(payload.to or source)
     roots = [Path(folder) for folder in (agent.workspace_folder, agent.state_folder) if folder]
     # Each organisation has its own: what lies there is somebody's workspace. Without its name only the form is judged.

@@ -112,12 +112,11 @@ class _Recorder:
 def _report(work: Work, row: Restore, context: RunContext) -> Result:
     told = f"[Restore] Restored {work.backup.name} to {work.target} in {row.seconds:.1f} s"
     context.log(f"{told}: {row.entries} entries, {human_size(row.tree_bytes)}\n", stream="stdout")
-    if row.kept:
-        context.log(
-            f"What was there before is kept in {row.kept}. When all is well: manage.py backup confirm {row.pk}; to go "
-            f"back: manage.py backup undo {row.pk}\n",
-            stream="stdout",
-        )
+    before = f"What was there before is kept in {row.kept}." if row.kept else "Nothing was there before."
+    context.log(
+        f"{before} When all is well: manage.py backup confirm {row.pk}; to go back: manage.py backup undo {row.pk}\n",
+        stream="stdout",
+    )
     return Result(
         summary=told,
         details={

@@ -5,6 +5,7 @@ import time
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
@@ -16,6 +17,7 @@ def health(_: HttpRequest) -> HttpResponse:
     return HttpResponse(f'{{"status":"ok","timestamp":{time.time_ns() // 1_000_000}}}', content_type="application/json")
 
 
+@csrf_exempt
 def no_such_address(_: HttpRequest) -> HttpResponse:
     """A program that mistyped an address of the API reads JSON, not a page."""
     body = problem_body(404, detail="There is no such address. /api/docs lists them.", code="not_found")

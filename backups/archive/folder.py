@@ -27,6 +27,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: Answers for a name that was there a moment ago, or is something else by now.
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ESTALE})
+#: What SQLite keeps beside a database that is open, or was when its program died; and how many of them are told of.
+_OPEN_DATABASE, _MOST_TOLD = ("-wal", "-journal"), 3
 _SPECIAL = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFIFO: "a FIFO",
@@ -153,6 +155,7 @@ class _Walk:
     def __init__(self, writer: TarWriter, scope: Scope) -> None:
         self._writer, self._scope = writer, scope
         self._linked: dict[tuple[int, int], str] = {}
+        self._databases = 0
         self.fingerprint = Fingerprint()
 
     def folder(self, descriptor: int, name: str, level: int) -> None:
@@ -211,12 +214,21 @@ class _Walk:
                 self._moved(name, "was replaced while being read", skipped=True)
                 return
             self.fingerprint.add(name, status)
+            if name.endswith(_OPEN_DATABASE):
+                self._told_of(name)
             if status.st_nlink > 1 and (first := self._linked.get((status.st_dev, status.st_ino))) is not None:
                 self._writer.add(_head(self._named(name), "hardlink", status, link=first))
             else:
                 self._content(descriptor, name, status)
         finally:
             os.close(descriptor)
+
+    def _told_of(self, name: str) -> None:
+        self._databases += 1
+        if self._databases <= _MOST_TOLD:
+            self._writer.packed.remark(
+                f"{name}: a database that may be open, so its copy here may be torn; database.backup copies it whole"
+            )
 
     def _content(self, descriptor: int, name: str, status: os.stat_result) -> None:
         where = self._named(name)

@@ -49,7 +49,7 @@ class Step:
 class Journal:
     """``target``: the folder's name as the caller gave it; ``kept``: where the former one is afterwards, if any.
 
-    ``undoes``: of an undo, the former tree that it brings back.
+    ``undoes``: of an undo, the former tree that it brings back, if there was one.
     """
 
     target: str
@@ -59,6 +59,7 @@ class Journal:
     kept: str = ""
     steps: list[Step] = field(default_factory=list)
     placed: dict[str, list[str]] = field(default_factory=dict)
+    is_undo: bool = False
     undoes: str = ""
 
     def save(self, staging: int) -> None:

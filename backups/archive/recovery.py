@@ -71,10 +71,11 @@ def _recover_one(name: str, home: int, target: Path) -> Settled | None:
 
 def _settle(journal: Journal, home: int, target: Path) -> str:
     what = f"A restore of {journal.archive} to {target}"
-    if journal.undoes:
-        what = f"An undo that brings {journal.undoes} back to {target}"
-    if journal.phase == "moved" and journal.undoes:
-        shutil.rmtree(Path(journal.undoes).name, ignore_errors=True, dir_fd=home)
+    if journal.is_undo:
+        what = f"An undo of a restore to {target}"
+    if journal.phase == "moved" and journal.is_undo:
+        if journal.undoes:
+            shutil.rmtree(Path(journal.undoes).name, ignore_errors=True, dir_fd=home)
         return f"{what} was cut off after it was through: it stays."
     if journal.phase == "moved":
         kept = f"; the former tree is in {journal.kept}" if journal.kept else ""

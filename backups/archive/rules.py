@@ -96,14 +96,14 @@ class Rules:
                 raise ArchiveUnsafeError(f"{shown!r} leads through a link or a file.")
 
     def _inside(self, name: str) -> tuple[str, ...]:
-        parts = clean_path(name, may_be_top=not self._top)
+        parts = clean_path(name, may_be_top=True)
         if self._top:
-            first, *rest = parts
-            if first != self._top:
+            if parts[:1] != (self._top,):
                 raise ArchiveUnsafeError(
-                    f"{name[:200]!r} is not below {self._top}/: this is not an archive of a workspace.",
+                    f"{name[:200]!r} is not below {self._top}/: this is no archive of a workspace as Watchbill and the "
+                    "`s3` command make them. Unpack it by hand: tar xzf.",
                 )
-            parts = tuple(rest)
+            parts = parts[1:]
         if len(parts) > _MOST_LEVELS:
             raise ArchiveUnsafeError(f"{name[:80]!r}… lies more than {_MOST_LEVELS} folders deep.")
         if len(name) > _MOST_NAME_BYTES // 4 and any(_bytes(part) > _MOST_NAME_BYTES for part in parts):

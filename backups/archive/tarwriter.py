@@ -33,6 +33,10 @@ class Packed:
     def note(self, text: str, *, skipped: bool = False) -> None:
         self.skipped += skipped
         self.changed += not skipped
+        self.remark(text)
+
+    def remark(self, text: str) -> None:
+        """Something to know of, although nothing was skipped and nothing changed."""
         if len(self.notes) < _NOTES:
             self.notes.append(text)
 

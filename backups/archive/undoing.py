@@ -23,7 +23,7 @@ _GONE = "gone"
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """What a restore did to its target. ``kept``: where the former tree is, None where there was none.
+    """What a restore did to its target. ``kept``: where the former tree is, None where nothing was there before.
 
     ``brought`` and ``retired``: paths below the target that it put there, and that it moved to ``kept``; both are empty
     when all of the target was exchanged. ``carried``: paths that went over from the former tree into the new one.
@@ -48,15 +48,16 @@ class PuttingBack:
     """
 
     def __init__(self, target: Path, placed: Placed, *, beneath: Path | None = None) -> None:
-        if placed.kept is None:
-            raise ValueError("there is no former tree")
         if not all(map(journals.is_below, (*placed.brought, *placed.retired, *placed.carried))):
             raise RestoreBrokenError(f"The record of the restore to {target} names paths that no archive can hold.")
         self._target, self._placed, self._beneath = target.resolve(), placed, beneath
-        self._kept = placed.kept.name
+        #: Empty where nothing was there before.
+        self._kept = placed.kept.name if placed.kept else ""
         self._home_path = home_of(self._target)
         self._name = f"{STAGING}{secrets.token_hex(8)}"
-        self._journal = Journal(target=str(self._target), staging=self._name, undoes=str(placed.kept))
+        self._journal = Journal(
+            target=str(self._target), staging=self._name, is_undo=True, undoes=str(placed.kept or "")
+        )
         self._open = contextlib.ExitStack()
         self._home = self._staging = -1
         self._settled: list[Settled] = []
@@ -66,8 +67,9 @@ class PuttingBack:
     @property
     def was_moved(self) -> bool:
         """By one who died before he could say so."""
-        mine = (each for each in self._settled if each.stays and each.journal.undoes == self._journal.undoes)
-        return any(mine) or not os.path.lexists(self._home_path / self._kept)
+        undos = (each.journal.undoes for each in self._settled if each.stays and each.journal.is_undo)
+        is_gone = bool(self._kept) and not os.path.lexists(self._home_path / self._kept)
+        return is_gone or self._journal.undoes in undos
 
     def move(self) -> None:
         with self._failures():
@@ -96,7 +98,8 @@ class PuttingBack:
     def tidy(self) -> None:
         """What was restored is removed, with what is left of where the former tree was kept."""
         self.stands = False
-        shutil.rmtree(self._kept, ignore_errors=True, dir_fd=self._home)
+        if self._kept:
+            shutil.rmtree(self._kept, ignore_errors=True, dir_fd=self._home)
 
     # -- the plan of moves
 
@@ -111,6 +114,8 @@ class PuttingBack:
 
     def _tree(self) -> list[Step]:
         target, gone = self._target.name, f"{self._name}/{_GONE}"
+        if not self._kept:
+            return self._moves([target], "", f"{self._name}/{_GONE}/")
         former = inode_of(self._kept, self._home)
         if not os.path.lexists(self._target):
             return [Step(source=self._kept, destination=target, inode=former)]
@@ -127,8 +132,10 @@ class PuttingBack:
 
     def _entries(self) -> list[Step]:
         """Of a mounted volume: all that is there now goes, but for what no archive of it holds."""
-        with opened(self._kept, self._home) as kept:
-            former = os.listdir(kept)  # noqa: PTH208 - of a descriptor
+        former: list[str] = []
+        if self._kept:
+            with opened(self._kept, self._home) as kept:
+                former = os.listdir(kept)  # noqa: PTH208 - of a descriptor
         present = [
             name
             for name in os.listdir(self._home)  # noqa: PTH208

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backups.archive.encryption import DecryptingReader
+from backups.archive.errors import IdentityMissingError
 from backups.archive.naming import ENCRYPTED_SUFFIX, TOP, kind_of
 from backups.archive.stores import Readable
 from backups.encryption import decrypted_for
@@ -14,6 +15,8 @@ from fleet.errors import InvalidInput, NotFound
 
 def file_named(text: str) -> Path:
     path = Path(text)
+    if path.exists() and not path.is_file():
+        raise InvalidInput(f"{text} is no file, but a folder or a device.", field="file")
     if not path.is_file():
         raise NotFound(f"There is no file {text}.", field="file")
     return path
@@ -32,11 +35,18 @@ def top_of_file(path: Path) -> str:
 def decrypted_file(path: Path, identity: str | None) -> Callable[[Readable], Readable] | None:
     """``identity``: a file that holds one; else BACKUP_IDENTITY. Raises an ``ArchiveError`` or :class:`NotFound`."""
     if identity is None:
-        return decrypted_for(path.name, "")
+        try:
+            return decrypted_for(path.name, "")
+        except IdentityMissingError as error:
+            raise InvalidInput(f"{path.name} is encrypted: name the file of its identity with --identity.") from error
     try:
         text = Path(identity).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The identity {identity} can't be read: {error}", field="identity") from error
+    except OSError as error:
+        raise InvalidInput(f"The identity {identity} can't be read: {error.strerror}.", field="identity") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{identity} holds no identity: that is a line of text that begins with AGE-SECRET-KEY-1.", field="identity"
+        ) from error
     if not path.name.endswith(ENCRYPTED_SUFFIX):
         return None
     return lambda stream: DecryptingReader(stream, text)

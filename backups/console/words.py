@@ -30,7 +30,11 @@ def backup_named(organisation: Organisation, text: str, *, agent: str = "", kind
     if found is None:
         whose = f" of {agent}" if agent else ""
         what = f"no verified {kind or ''} backup".replace("  ", " ") if text == "latest" else f"no backup {text!r}"
-        raise NotFound(f"There is {what}{whose} in {organisation}. `manage.py backup ls` lists them.", field="backup")
+        waits = rows.filter(state=Backup.State.COMPLETE).first() if text == "latest" else None
+        hint = f" {waits} was not read back yet: manage.py backup verify {waits.pk}." if waits else ""
+        raise NotFound(
+            f"There is {what}{whose} in {organisation}.{hint} `manage.py backup ls` lists them.", field="backup"
+        )
     return found
 
 

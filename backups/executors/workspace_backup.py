@@ -64,8 +64,11 @@ def _plan(payload: WorkspaceBackupPayload, agent: AgentView | None, *, organisat
         raise ValueError("A backup needs to know whose workspace: name an agent with --agent.")
     payload.check(agent)
     source = os.path.join(agent.workspace_folder, payload.source or "")  # noqa: PTH118 - maybe a container's
+    source = os.path.normpath(source) if source else ""
     if not os.path.isabs(source):  # noqa: PTH117
         raise ValueError(f"The agent '{agent.slug}' has no workspace folder. Set one, or give an absolute source.")
+    if not source.strip("/"):
+        raise ValueError(f"The source is {source}, all of a host: name the folder that is the agent's.")
     in_container = payload.location == "container"
     if in_container and not agent.container_name:
         raise ValueError(f"The agent '{agent.slug}' has no container to read from. Set its container name first.")
@@ -75,7 +78,7 @@ def _plan(payload: WorkspaceBackupPayload, agent: AgentView | None, *, organisat
         _refuse_itself(Path(source), place)
     leave_out = _left_out(payload, Path(source), root, agent)
     scope = Scope(leave_out=leave_out, strict=payload.on_change == "fail")
-    return _Plan(agent=agent, source=source.rstrip("/"), root=root, place=place, scope=scope)
+    return _Plan(agent=agent, source=source, root=root, place=place, scope=scope)
 
 
 def _root_of(source: Path, agent: AgentView) -> Path:

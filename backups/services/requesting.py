@@ -131,7 +131,8 @@ def _require_there(backup: Backup) -> None:
 def _require_good_enough(backup: Backup, asked: RestorePayload) -> None:
     if backup.state == Backup.State.DAMAGED and not asked.allow_damaged:
         raise Conflict(
-            f"{backup} is damaged: {backup.problem} Take another one, or say allow_damaged to try it all the same.",
+            f"{backup} is not to be trusted: {backup.problem} Take another one, or say allow_damaged to try it all the "
+            "same.",
             field="allow_damaged",
         )
 

@@ -96,8 +96,8 @@ def undoable(restore: Restore) -> Restore:
             f"{younger.target} was restored since, which is, holds or lies in {restore.target}. Undo or confirm that "
             f"first: restore {younger.pk}."
         )
-    if not restore.kept or (restore.state == State.DONE and not Path(restore.kept).is_dir()):
-        raise Conflict(f"There is no former tree to bring back: {restore.kept or 'nothing was there before'}.")
+    if restore.kept and restore.state == State.DONE and not Path(restore.kept).is_dir():
+        raise Conflict(f"There is no former tree to bring back any more: {restore.kept}.")
     return restore
 
 
@@ -115,7 +115,7 @@ def _younger(restore: Restore) -> Restore | None:
 
 def _placed(restore: Restore) -> Placed:
     return Placed(
-        kept=Path(restore.kept),
+        kept=Path(restore.kept) if restore.kept else None,
         brought=tuple(restore.brought),
         retired=tuple(restore.retired),
         carried=tuple(restore.carried),

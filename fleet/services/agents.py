@@ -178,6 +178,8 @@ def _check_folder(field: str, value: str) -> None:
             f"{value!r} is not an absolute folder without '..', for example /srv/agent/workspace.",
             field=field,
         )
+    if value and not value.strip("/"):
+        raise InvalidInput(f"{value!r} is all of the host: name the folder that is the agent's.", field=field)
 
 
 def _check_url(field: str, value: str) -> None:

@@ -20,7 +20,7 @@ def first_problem(error: ValidationError) -> tuple[str, str]:
     field = ".".join(["payload", *_names(first["loc"], found)])
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        return field, f"{field} is not a field of this executor; `--payload` takes only the fields it knows."
+        return field, f"{field} is nothing that this executor knows: is it a typo?"
     if first["type"] == "missing":
         return field, f"{field} is missing."
     if first["type"] == "value_error":

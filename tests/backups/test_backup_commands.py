@@ -128,8 +128,8 @@ def test_an_encrypted_file_and_its_identity(
     archive = path_of(back_up(context, watch, recipient=str(identity.to_public())))
     watch.backup_identity = ""
     blind = manage("backup", "restore", "--file", str(archive), "--to", str(tmp_path / "back"))
-    assert blind.code == 1
-    assert "BACKUP_IDENTITY_FILE" in blind.err
+    assert blind.code == 2
+    assert "name the file of its identity with --identity" in blind.err
     (tmp_path / "key").write_text(f"# created by age-keygen\n{identity}\n")
     seen = manage(
         "backup", "restore", "--file", str(archive), "--to", str(tmp_path / "back"), "--identity", str(tmp_path / "key")
@@ -254,6 +254,30 @@ def test_runs_are_asked_for(
         assert answer.code == 2, answer
         assert text in answer.err
     assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("create", "--agent", "lead", "--recipient", ""), "recipient"),
+        (("create", "--agent", "lead", "--keep", ""), "--keep is ''"),
+        (("create", "--agent", "lead", "--to", ""), "to is ''"),
+        (("adopt", "--agent", "lead", "--prefix", ""), "--prefix is empty"),
+        (("verify", "--file", "/"), "/ is no file, but a folder or a device"),
+    ],
+)  # fmt: skip
+def test_an_empty_value_is_a_variable_that_was_not_set(
+    arguments: tuple[str, ...], text: str, context: FakeContext, manage: Any
+) -> None:
+    answer = manage("backup", *arguments)
+    assert answer.code == 2, answer
+    assert text in answer.err
+
+
+def test_the_latest_that_waits_to_be_read_is_named(watch: SimpleNamespace, context: FakeContext, manage: Any) -> None:
+    backup = back_up(context, watch, verify=False)
+    told = manage("backup", "restore", "latest", "--agent", "lead", "--yes").err
+    assert f"{backup.name} was not read back yet: manage.py backup verify {backup.pk}." in told
 
 
 def test_the_nightly_job_of_seed_002_comes_ready_made(context: FakeContext, manage: Any) -> None:

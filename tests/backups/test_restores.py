@@ -139,7 +139,7 @@ def test_which_backup(watch: SimpleNamespace, context: FakeContext) -> None:
     assert restore(context, backup=second.pk).details["name"] == second.name
     assert restore(context, backup=second.name).details["backup"] == second.pk
     Backup.objects.filter(pk=second.pk).update(state="damaged", problem="It is cut.")
-    with pytest.raises(ExecutorError, match="is damaged: It is cut"):
+    with pytest.raises(ExecutorError, match="is not to be trusted: It is cut"):
         restore(context, backup=second.pk)
     assert restore(context, backup=second.pk, allow_damaged=True).details["backup"] == second.pk
     with pytest.raises(ExecutorError, match="no workspace backup 99999"):

@@ -96,6 +96,21 @@ def test_a_run_whose_restore_is_settled_restores_nothing_again(
     assert (home / "since").exists()
 
 
+@pytest.mark.parametrize("paths", [(), ("notes",)])
+def test_where_nothing_was_before_nothing_is_afterwards(
+    paths: tuple[str, ...], home: Path, context: FakeContext
+) -> None:
+    shutil.rmtree(home / "notes" if paths else home)
+    before = tree(home.parent)
+    row = restored(context, paths=paths)
+    assert row.kept == ""
+    assert f"Nothing was there before. When all is well: manage.py backup confirm {row.pk}" in context.text()
+    for _ in range(2):
+        undo(row, context)
+    assert tree(home.parent) == before
+    assert home.exists() == bool(paths)
+
+
 # -- somebody dies
 
 

@@ -125,6 +125,20 @@ def test_what_is_not_the_agents_is_refused(watch: SimpleNamespace, context: Fake
         assert (caught.value.code, caught.value.retryable) == ("place_refused", False)
 
 
+def test_all_of_a_host_is_no_workspace(watch: SimpleNamespace, context: FakeContext) -> None:
+    everything = agent_view(id=context.agent.id, workspace_folder="/")
+    for source in (None, "/", "//", "/."):
+        with pytest.raises(ValueError, match="all of a host"):
+            WorkspaceBackup().check_payload(WorkspaceBackupPayload(source=source), agent=everything)
+
+
+def test_a_database_that_is_open_is_told_of(watch: SimpleNamespace, context: FakeContext) -> None:
+    Path(context.agent.workspace_folder, "memory.db-wal").touch()
+    run(context, to=str(watch.backup_root))
+    assert "Note: memory.db-wal: a database that may be open" in context.text()
+    assert "database.backup copies it whole" in context.text()
+
+
 def test_a_destination_outside_of_the_root_is_refused(
     watch: SimpleNamespace, context: FakeContext, tmp_path: Path
 ) -> None:
@@ -221,7 +235,7 @@ def test_reaping_a_dead_attempt(
     reaping.stop()  # a cancelled one is reaped as well
     for _ in range(2):
         WorkspaceBackup().reap(context.handles[-1], reaping)
-    assert reaping.text() == "The unfinished upload was removed.\n"
+    assert reaping.text() == "The unfinished archive was removed.\n"
     assert uploads_left(rclone_s3) == []
     assert not [path for path in watch.backup_root.rglob("*") if path.is_file()]
 
@@ -484,6 +498,7 @@ def test_an_archive_that_is_gone_holds_nothing_any_more(
     run(context, to=str(watch.backup_root))
     gone = Backup.objects.get()
     (Path(gone.root) / gone.prefix / gone.name).unlink()
+    Backup.objects.update(name="workspace_20260101_000000.tar.gz")
     assert "unchanged" not in run(context, to=str(watch.backup_root)).details
     still = gone.still_at
     gone.refresh_from_db()

@@ -14,6 +14,8 @@ from fleet.services.agents import agent_named
 from schedules.console.job.run import wait_for
 from schedules.services.runs import Requested, run_once
 
+#: Options of `backup create` that go into the payload as they are: an empty one is a variable that was not set.
+_GIVEN = ("to", "source", "recipient")
 KINDS = {"workspace": "workspace.backup", "database": "database.backup"}
 
 
@@ -57,12 +59,12 @@ class Create(Asking):
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         agent = agent_named(self.organisation(options), options["agent"])
-        payload: dict[str, Any] = {name: options[name] for name in ("to", "source", "recipient") if options[name]}
+        payload: dict[str, Any] = {name: options[name] for name in _GIVEN if options[name] is not None}
         if options["container"]:
             if options["kind"] != "workspace":
                 raise InvalidInput("Databases are copied from a folder of this host, not out of a container.")
             payload["location"] = "container"
-        if options["keep"]:
+        if options["keep"] is not None:
             payload["keep"] = keep_of(options["keep"])
         if options["no_verify"]:
             payload["verify"] = False

@@ -31,13 +31,15 @@ class Diff(Subcommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("one", metavar="BACKUP")
         parser.add_argument("other", nargs="?", metavar="BACKUP", help="another one; else what is there now")
+        parser.add_argument("--agent", metavar="SLUG", help="whose latest")
         parser.add_argument("--json", action="store_true")
 
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         organisation = self.organisation(options)
-        one = backup_named(organisation, options["one"])
+        whose = options["agent"] or ""
+        one = backup_named(organisation, options["one"], agent=whose)
         before = _entries(one)
-        other = backup_named(organisation, options["other"]) if options["other"] else None
+        other = backup_named(organisation, options["other"], agent=whose) if options["other"] else None
         after = _entries(other) if other else _now(one)
         changes = list(_changes(before, after))
         if options["json"]:

@@ -43,7 +43,7 @@ class Prune(Subcommand):
         if options["dry_run"]:
             screen.table(["", "ID", "AGENT", "ARCHIVE", "STATE", "SIZE", "WHY"], [_row(*each) for each in plan])
         if not gone:
-            screen.say("Nothing goes: every archive is kept by a rule.")
+            screen.say("Nothing goes: every archive is kept by a rule. Those in the tiers go in the tiers' own times.")
         if options["dry_run"] or not gone:
             return Exit.DONE
         size = human_size(sum(backup.size for backup, _ in gone))
@@ -111,6 +111,10 @@ class Adopt(Subcommand):
             screen.say(f"Adopted {len(found)}. Read them back: manage.py backup verify --agent {agent.slug}")
         else:
             screen.say(f"Nothing new lies in {place.root}/{place.prefix}")
+        screen.say(
+            "Taken is what is named workspace_YYYYMMDD_HHMMSS.tar.gz or backup-YYYYMMDD_HHMMSS.tar.gz; all else is "
+            "passed over."
+        )
         return Exit.DONE
 
 
@@ -120,5 +124,7 @@ def _place(options: dict[str, Any], slug: str) -> Place:
         if not folder.is_dir():
             raise InvalidInput(f"There is no folder {folder}.", field="folder")
         return Place(storage="folder", root=str(folder.resolve()), prefix="")
+    if options["prefix"] == "":
+        raise InvalidInput("--prefix is empty: name one, such as workspace/lead, or leave it out.", field="prefix")
     prefix = clean_prefix(options["prefix"] or f"workspace/{slug}")
     return Place(storage="s3", root=settings.WATCHBILL.s3.bucket, prefix=prefix)

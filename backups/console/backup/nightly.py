@@ -29,8 +29,8 @@ class Nightly(Subcommand):
     def run(self, options: dict[str, Any], screen: Screen) -> int:
         organisation = self.organisation(options)
         agent = agent_named(organisation, options["agent"])
-        payload: dict[str, Any] = {"to": options["to"]} if options["to"] else {}
-        if options["keep"]:
+        payload: dict[str, Any] = {"to": options["to"]} if options["to"] is not None else {}
+        if options["keep"] is not None:
             payload["keep"] = keep_of(options["keep"])
         schedule = schedule_create(
             organisation=organisation,

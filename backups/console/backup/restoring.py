@@ -43,6 +43,7 @@ class RestoreCommand(Asking):
         parser.add_argument("--file-mode", metavar="MODE", help="such as 0600")
         parser.add_argument("--no-stop", action="store_true", help="leave the agent's container running meanwhile")
         parser.add_argument("--no-health", action="store_true", help="do not look whether the agent is well afterwards")
+        parser.add_argument("--allow-damaged", action="store_true", help="try one that is not to be trusted")
         parser.add_argument("--file", metavar="ARCHIVE", help="an archive without a record, from this file; needs --to")
         parser.add_argument("--identity", metavar="FILE", help="what reads an encrypted --file")
         parser.add_argument("--force", action="store_true", help="with --file: exchange a folder that is not empty")
@@ -65,11 +66,13 @@ class RestoreCommand(Asking):
         executor = _EXECUTORS.get(backup.kind)
         if executor is None:
             raise InvalidInput(f"Backups of the kind {backup.kind} are restored by another command.", field="backup")
+        agent = agent_named(organisation, backup.agent_slug)
         target = options["to"] or backup.source
+        if not target:
+            raise InvalidInput(f"{backup.name} does not say where it came from: name a folder with --to.", field="to")
         question = f"Restore {backup.name} to {target}? What is there now is kept beside it."
         if not screen.confirm(question, yes=options["yes"]):
             return Exit.FAILURE
-        agent = agent_named(organisation, backup.agent_slug)
         return self.ask(executor, _payload(backup.pk, options), agent, options, screen)
 
 
@@ -78,6 +81,8 @@ def _payload(backup: int, options: dict[str, Any]) -> dict[str, Any]:
     payload: dict[str, Any] = {"backup": backup} | {name: options[name] for name in names if options[name]}
     if options["path"]:
         payload["paths"] = options["path"]
+    if options["allow_damaged"]:
+        payload["allow_damaged"] = True
     if options["no_stop"]:
         payload["stop_container"] = False
     if options["no_health"]:
@@ -154,6 +159,8 @@ class Undo(Asking):
         question = (
             f"Bring back what was in {found.target} before {found.archive} was restored, and lose what came since?"
         )
+        if not found.kept:
+            question = f"Remove what was restored to {found.target}, with what came since? Nothing was there before."
         undoable(found)
         if not screen.confirm(question, yes=options["yes"]):
             return Exit.FAILURE

@@ -14,6 +14,8 @@ from schedules.services.schedules import schedule_named
 from schedules.words import outcome_text, state_text
 
 POLL_SECONDS = 0.2
+#: After which a run that only waits is told of again.
+QUIET_SECONDS = 10.0
 OUTCOMES = {Run.Status.SUCCESS: Exit.DONE, Run.Status.SKIPPED: Exit.SKIPPED}
 
 
@@ -50,7 +52,7 @@ def wait_for(run: Run, screen: Screen) -> int:
 
 
 def _watch(run: Run, screen: Screen) -> int:
-    cursor, said = "", ""
+    cursor, said, waits = "", "", time.monotonic()
     while True:
         # The state first: what it logged before its end is then there to read.
         run.refresh_from_db()
@@ -59,7 +61,10 @@ def _watch(run: Run, screen: Screen) -> int:
             break
         if (state := _plain(run)) != said:
             screen.say(f"{run.job_run_id}: {state_text(run)}")
-            said = state
+            said, waits = state, time.monotonic()
+        elif run.status == Run.Status.QUEUED and time.monotonic() - waits > QUIET_SECONDS:
+            screen.say(f"{run.job_run_id}: still {state_text(run)}. manage.py status says who is there to do it.")
+            waits = time.monotonic()
         time.sleep(POLL_SECONDS)
     screen.say(f"{run.job_run_id}: {run.get_status_display()}. {outcome_text(run)}".strip())
     return OUTCOMES.get(Run.Status(run.status), Exit.FAILURE)

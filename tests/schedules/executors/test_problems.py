@@ -33,7 +33,7 @@ class Sample(Payload):
             "payload.names.Content-Type",
             "payload.names.Content-Type is ",
         ),
-        ({"kep": 1}, "payload.kep", "payload.kep is not a field of this executor"),
+        ({"kep": 1}, "payload.kep", "payload.kep is nothing that this executor knows"),
     ],
 )
 def test_a_problem_names_the_field_and_no_branch_of_a_union(payload: dict[str, Any], field: str, text: str) -> None:
