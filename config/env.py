@@ -56,6 +56,7 @@ class WatchbillSettings:
     backup_recipient: str
     backup_identity: str = field(repr=False)
     outgoing_allow: tuple[str, ...]
+    probe_images: tuple[str, ...]
     retry_delays: tuple[int, ...]
     retry_jitter: float
     recovery_grace_seconds: int
@@ -129,6 +130,7 @@ def watchbill() -> WatchbillSettings:
         backup_recipient=env.str("BACKUP_RECIPIENT", default="").strip(),
         backup_identity=env.str("BACKUP_IDENTITY", default="").strip(),
         outgoing_allow=_networks("OUTGOING_ALLOW"),
+        probe_images=tuple(filter(None, map(str.strip, env.str("PROBE_IMAGES", default="").split(",")))),
         retry_delays=_delays(),
         retry_jitter=_number("RETRY_JITTER", 0.1, least=0, most=1),
         recovery_grace_seconds=_whole("RECOVERY_GRACE_SECONDS", 60, least=0, most=DAY),

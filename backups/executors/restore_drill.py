@@ -28,7 +28,7 @@ from fleet.clients.docker import DockerClient
 from fleet.clients.docker_errors import DockerError
 from fleet.clients.docker_throwaway import Throwaway
 from schedules.engine.clock import database_now
-from schedules.executors.base import Executor, ExecutorError, Payload, Result, RunContext
+from schedules.executors.base import AgentView, Executor, ExecutorError, Payload, Result, RunContext
 
 _MOST_OUTPUT = 4000
 
@@ -145,8 +145,22 @@ def _restore(backup: Backup, tree: Path, context: RunContext, checks: dict[str, 
     context.log(f"{found.entries} entries, {human_size(found.size)}, each as it was archived\n")
 
 
+def _require_image(image: str, agent: AgentView, client: DockerClient) -> None:
+    """What lies in an image is its owner's: a tenant's probe must not read another's."""
+    allowed = settings.WATCHBILL.probe_images
+    if image in allowed or (agent.container_name and client.image_of(agent.container_name) == image):
+        return
+    raise ExecutorError(
+        "image_refused",
+        f"A probe runs in the image of its agent's own container, or in one that the operator names in PROBE_IMAGES "
+        f"({', '.join(allowed) or 'none now'}); {image!r} is neither.",
+        retryable=False,
+    )
+
+
 def _probed(tree: Path, payload: DrillPayload, context: RunContext, checks: dict[str, Any]) -> str:
     with contextlib.closing(DockerClient(base_url=settings.WATCHBILL.docker_host)) as client:
+        _require_image(payload.image, agent_of(context), client)
         container = Throwaway(client, f"watchbill-drill-{context.job_run_id}")
         context.record_handle({"container": container.name})
         try:

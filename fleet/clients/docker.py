@@ -279,6 +279,11 @@ class DockerClient:
             running=found["Running"], paused=found["Paused"], health="" if health == "none" else health
         )
 
+    def image_of(self, container: str) -> str:
+        """The image that it was made of, by the name that was given then."""
+        with failures(container, self.url):
+            return str(self.api().inspect_container(self._resolve(container))["Config"]["Image"])
+
     def stop(self, container: str, *, seconds: int = 10) -> bool:
         """Stop it: politely, then after ``seconds`` not. False when it was stopped already."""
         with failures(container, self.url):

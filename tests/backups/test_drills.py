@@ -99,6 +99,10 @@ def test_a_probe_in_a_throw_away_container(
     watch.docker_host = docker_engine.base_url
     back_up(context, watch)
     image = "watchbill-toy:1"
+    with pytest.raises(ExecutorError, match="'watchbill-toy:1' is neither") as caught:
+        drill(context, probe=("true",), image=image)
+    assert not caught.value.retryable
+    watch.probe_images = (image, "nothing:here")
     seen = drill(context, probe=("sh", "-c", "cat /restored/run.sh && touch /restored/x"), image=image)
     assert seen.details["probe"] == 0
     assert "echo hi" in context.text("stdout")
