@@ -30,6 +30,7 @@ from backups.progress import telling
 from backups.retention.rules import Rules
 from backups.services.pruning import backups_prune
 from backups.services.recording import Origin, backup_found, backup_record, backup_unchanged
+from backups.services.shrinking import shrinking_judge
 from backups.services.states import SOURCE_PROBLEM, backup_damaged
 from backups.services.verification import backup_verify
 from fleet.actors import Actor
@@ -226,6 +227,8 @@ def _report(task: Task, made: Made, backup: Backup, context: RunContext) -> Resu
         raise ExecutorError("source_damaged", f"{backup.name} was made, but {problem}", retryable=False)
     if task.payload.verify:
         _verify(backup, context)
+    if shrunk := shrinking_judge(backup):
+        context.log(f"Warning: {shrunk}\n")
     gone, warning = backups_prune(
         siblings=Backup.objects.siblings(backup), actor=Actor.system("retention"), now=database_now()
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import socket
 import tarfile
 import time
@@ -130,6 +131,22 @@ def test_all_of_a_host_is_no_workspace(watch: SimpleNamespace, context: FakeCont
     for source in (None, "/", "//", "/."):
         with pytest.raises(ValueError, match="all of a host"):
             WorkspaceBackup().check_payload(WorkspaceBackupPayload(source=source), agent=everything)
+
+
+def test_a_workspace_that_was_emptied_is_told_of(watch: SimpleNamespace, context: FakeContext) -> None:
+    run(context, to=str(watch.backup_root))
+    full = Backup.objects.get()
+    workspace = Path(context.agent.workspace_folder)
+    shutil.move(workspace / "notes", workspace.parent)
+    for name in ("run.sh", "run-again.sh", "bin/python", "bin/up"):
+        (workspace / name).unlink()
+    run(context, to=str(watch.backup_root))
+    assert f"Warning: {Backup.objects.latest('pk')} holds 3 entries" in context.text()
+    alert = Alert.objects.get(resolved_at=None)
+    assert f"backup restore {full.pk}`" in alert.detail
+    shutil.move(workspace.parent / "notes", workspace)
+    run(context, to=str(watch.backup_root))
+    assert not Alert.objects.filter(resolved_at=None).exists()
 
 
 def test_a_database_that_is_open_is_told_of(watch: SimpleNamespace, context: FakeContext) -> None:
