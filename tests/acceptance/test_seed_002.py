@@ -137,7 +137,7 @@ def test_the_story_of_seed_002(
     number = re.search(r"manage\.py backup confirm (\d+)", restored.stdout)
     assert number
     assert list(state.glob("data.before-restore-*"))
-    assert watch.manage("backup", "confirm", number[1]).returncode == 0
+    assert watch.manage("backup", "confirm", number[1], "--yes").returncode == 0
     assert not list(state.glob("data.before-restore-*"))
 
 
