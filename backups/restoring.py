@@ -7,7 +7,7 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -173,7 +173,7 @@ def _carry_out(work: Work, context: RunContext, record: Callable[..., Restore]) 
     backup, order = work.backup, order_of(work)
     with (
         contextlib.closing(Place.of(backup).store(context.check)) as store,
-        Restoration(store, backup.name, order, hooks_of(context)) as restoration,
+        Restoration(store, backup.name, replace(order, owner=context.job_run_id), hooks_of(context)) as restoration,
     ):
         context.record_handle(_handle(work, restoration))
         context.log(f"Restoring {backup.name} from {store.place} to {work.target}\n")
@@ -269,9 +269,10 @@ def _record_found(settled: Settled, handle: Mapping[str, Any], context: RunConte
 def reap(handle: Mapping[str, Any], context: RunContext) -> None:
     """Finish or undo what a former attempt left, and start the container that it had stopped."""
     try:
-        for settled in recover(Path(handle["restore"]), beneath=Path(handle["beneath"]) if handle["beneath"] else None):
+        beneath = Path(handle["beneath"]) if handle["beneath"] else None
+        own = {"owner": context.job_run_id, "own_only": True, "staging": handle["staging"]}
+        for settled in recover(Path(handle["restore"]), beneath=beneath, **own):
             context.log(f"{settled.said}\n")
-            # Others may have died there as well: their trees are not what this run was to restore.
             if settled.stays and settled.staging == handle["staging"]:
                 _record_found(settled, handle, context)
         if handle["container"]:

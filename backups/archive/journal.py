@@ -24,7 +24,7 @@ STAGING = ".watchbill-restore-"
 KEPT = ".before-restore-"
 #: What SQLite keeps beside a database: with another database in its place, they would damage it.
 COMPANIONS = ("-wal", "-shm", "-journal")
-_NAME = "journal.json"
+_NAME, _THROUGH = "journal.json", "through.json"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _MOST_BYTES = 256 * 1024**2
@@ -49,7 +49,11 @@ class Step:
 class Journal:
     """``target``: the folder's name as the caller gave it; ``kept``: where the former one is afterwards, if any.
 
-    ``undoes``: of an undo, the former tree that it brings back, if there was one.
+    ``undoes``: of an undo, the former tree that it brings back, if there was one. ``owner``: whose record of it is
+    still to be written when it is through; empty for nobody's, which anyone may forget.
+
+    All that is told is written before the first step; that it is through is told by a change of the file's name, which
+    takes no room on a full disk.
     """
 
     target: str
@@ -59,6 +63,7 @@ class Journal:
     kept: str = ""
     steps: list[Step] = field(default_factory=list)
     placed: dict[str, list[str]] = field(default_factory=dict)
+    owner: str = ""
     is_undo: bool = False
     undoes: str = ""
 
@@ -73,24 +78,52 @@ class Journal:
         os.rename(_NAME + ".new", _NAME, src_dir_fd=staging, dst_dir_fd=staging)
         os.fsync(staging)
 
+    def through(self, staging: int) -> None:
+        """Every step was taken: from now on it stays."""
+        self._rename(_NAME, _THROUGH, staging)
+        self.phase = "moved"
 
-def load(staging: int) -> Journal | None:
-    """None where the process died before it wrote one: then nothing was moved."""
-    try:
-        descriptor = os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
-    except FileNotFoundError:
-        return None
+    def taken_up_again(self, staging: int) -> None:
+        """The steps are about to be taken back: a crash in the middle must not be taken for one that was through."""
+        if self.phase == "moved":
+            self._rename(_THROUGH, _NAME, staging)
+            self.phase = "moving"
+
+    def _rename(self, former: str, name: str, staging: int) -> None:
+        os.rename(former, name, src_dir_fd=staging, dst_dir_fd=staging)
+        os.fsync(staging)
+
+
+def forget(staging: int) -> None:
+    """Whoever comes next finds nothing to settle, even where the rest of the folder can't be removed."""
+    for name in (_NAME, _THROUGH):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=staging)
+
+
+def load(staging: int, home: Path) -> Journal | None:
+    """None where the process died before it wrote one: then nothing was moved. ``home``: the folder that holds it."""
+    for name in (_THROUGH, _NAME):
+        with contextlib.suppress(FileNotFoundError):
+            found = _read(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging), home)
+            if name == _THROUGH:
+                found.phase = "moved"
+            return found
+    return None
+
+
+def _read(descriptor: int, home: Path) -> Journal:
     with os.fdopen(descriptor, "rb") as file:
         try:
             values: dict[str, Any] = json.loads(file.read(_MOST_BYTES))
             found = Journal(**values | {"steps": [Step(**step) for step in values["steps"]]})
-            _require_harmless(found)
+            _require_harmless(found, home)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise _no_journal(error) from error
     return found
 
 
-def _require_harmless(found: Journal) -> None:
+def _require_harmless(found: Journal, home: Path) -> None:
     """Where an agent can write, it may have made it up: nothing in it leads away from the target. ``ValueError``."""
     if found.placed.keys() - {"brought", "retired", "carried"}:
         raise ValueError("what it placed")
@@ -98,10 +131,15 @@ def _require_harmless(found: Journal) -> None:
     for path in (*paths, *(path for each in found.placed.values() for path in each)):
         if not is_below(path):
             raise ValueError(f"the path {path!r}")
-    target = Path(found.target)
+    prefix = former_name(Path(found.target), home)
     for kept in filter(None, (found.kept, found.undoes)):
-        if KEPT not in Path(kept).name or Path(kept).parent not in {target, target.parent}:
+        if Path(kept).parent != home or not Path(kept).name.startswith(prefix):
             raise ValueError(f"the former tree {kept!r}")
+
+
+def former_name(target: Path, home: Path) -> str:
+    """What the name of a former tree of this target begins with: it lies beside it, or in it where that is mounted."""
+    return KEPT if home == target else f"{target.name}{KEPT}"
 
 
 def is_below(path: str) -> bool:
@@ -138,8 +176,8 @@ def take(step: Step, home: int) -> None:
         os.fsync(new)
 
 
-def undo(step: Step, home: int) -> None:
-    """Take it back where it was done."""
+def undo(step: Step, home: int, *, tidies: bool = True) -> None:
+    """Take it back where it was done. ``tidies``: folders that were made to keep what is back in its place go."""
     if not _is_done(step, home):
         return
     with _folder_of(step.source, home) as old, _folder_of(step.destination, home) as new:
@@ -148,11 +186,11 @@ def undo(step: Step, home: int) -> None:
             os.rename(destination[1], source[1], src_dir_fd=new, dst_dir_fd=old)
         os.fsync(old)
         os.fsync(new)
-    _tidy(step.destination, home)
+    if tidies:
+        _tidy(step.destination, home)
 
 
 def _tidy(path: str, home: int) -> None:
-    """Take away the folders that were made to keep what is back in its place."""
     parts = path.split("/")
     for length in range(len(parts) - 1, 0, -1):
         if KEPT in parts[0]:

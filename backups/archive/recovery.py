@@ -29,11 +29,21 @@ class Settled:
         return self.journal.phase == "moved"
 
 
-def recover(target: Path, *, but: str = "", beneath: Path | None = None) -> list[Settled]:
+def recover(
+    target: Path,
+    *,
+    but: str = "",
+    beneath: Path | None = None,
+    owner: str = "",
+    own_only: bool = False,
+    staging: str = "",
+) -> list[Settled]:
     """Finish or undo what crashed restores of this folder left. ``but``: one's own staging. ``beneath``: as
-    :func:`open_home` has it.
+    :func:`open_home` has it. ``owner``: who asks; ``own_only``: leave alone what is not his,
+    which is what names him, and the folder ``staging``.
 
-    Raises ``RestoreBusyError`` when one of them is not dead but at work.
+    Raises ``RestoreBusyError`` when one of them is not dead but at work, or was through and is somebody else's to
+    record: forgotten, its former tree would be nobody's.
     """
     target = target.resolve()
     home = home_of(target)
@@ -43,43 +53,64 @@ def recover(target: Path, *, but: str = "", beneath: Path | None = None) -> list
     try:
         there = os.listdir(descriptor)  # noqa: PTH208 - of a descriptor
         names = sorted(name for name in there if name.startswith(STAGING) and name != but)
-        return [settled for name in names if (settled := _recover_one(name, descriptor, target))]
+        place = _Place(target=target, home=home, descriptor=descriptor, owner=owner, own_only=own_only, staging=staging)
+        return [settled for name in names if (settled := _recover_one(name, place))]
     finally:
         os.close(descriptor)
 
 
-def _recover_one(name: str, home: int, target: Path) -> Settled | None:
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    target: Path
+    home: Path
+    descriptor: int
+    owner: str
+    own_only: bool
+    staging: str
+
+
+def _recover_one(name: str, place: _Place) -> Settled | None:
     try:
-        staging = os.open(name, FOLDER, dir_fd=home)
+        staging = os.open(name, FOLDER, dir_fd=place.descriptor)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         if os.fstat(staging).st_uid != os.geteuid():
             return None  # not ours: where an agent can write, it may have made it up
-        journal = journals.load(staging)
-        if journal is not None and journal.target != str(target):
+        if not _is_meant(journals.load(staging, place.home), name, place):
             return None
         if not journals.try_lock(staging):
-            raise RestoreBusyError(f"{target} is just being restored by another process. Wait until it is done.")
-        said = _settle(journal, home, target) if journal else ""
-        settled = Settled(said=said, staging=name, journal=journal) if journal else None
-        shutil.rmtree(name, dir_fd=home)
+            raise RestoreBusyError(f"{place.target} is just being restored by another process. Wait until it is done.")
+        journal = journals.load(staging, place.home)  # once more: until the lock was ours it may have gone on
+        settled = Settled(said=_settle(journal, name, place), staging=name, journal=journal) if journal else None
+        shutil.rmtree(name, dir_fd=place.descriptor)
     finally:
         os.close(staging)
     return settled
 
 
-def _settle(journal: Journal, home: int, target: Path) -> str:
-    what = f"A restore of {journal.archive} to {target}"
+def _is_meant(journal: Journal | None, name: str, place: _Place) -> bool:
+    if journal is None:
+        return not place.own_only or name == place.staging
+    return journal.target == str(place.target) and (journal.owner == place.owner or not place.own_only)
+
+
+def _settle(journal: Journal, name: str, place: _Place) -> str:
+    what = f"A restore of {journal.archive} to {place.target}"
     if journal.is_undo:
-        what = f"An undo of a restore to {target}"
-    if journal.phase == "moved" and journal.is_undo:
+        what = f"An undo of a restore to {place.target}"
+    if journal.phase != "moved":
+        for step in reversed(journal.steps):
+            journals.undo(step, place.descriptor, tidies=not journal.is_undo)
+        return f"{what} was cut off and is taken back: what was there before it is there."
+    if journal.owner not in {"", place.owner}:
+        raise RestoreBusyError(
+            f"{what} was cut off after it was through, and {journal.owner} has not settled it yet. Wait a minute and "
+            f"try again; should it never be settled, remove {place.home / name} by hand."
+        )
+    if journal.is_undo:
         if journal.undoes:
-            shutil.rmtree(Path(journal.undoes).name, ignore_errors=True, dir_fd=home)
+            shutil.rmtree(Path(journal.undoes).name, ignore_errors=True, dir_fd=place.descriptor)
         return f"{what} was cut off after it was through: it stays."
-    if journal.phase == "moved":
-        kept = f"; the former tree is in {journal.kept}" if journal.kept else ""
-        return f"{what} was cut off after it was in place: it stays{kept}."
-    for step in reversed(journal.steps):
-        journals.undo(step, home)
-    return f"{what} was cut off and is taken back: what was there before it is there."
+    kept = f"; the former tree is in {journal.kept}" if journal.kept else ""
+    return f"{what} was cut off after it was in place: it stays{kept}."

@@ -44,7 +44,7 @@ class Order:
     ``top``: the archive's folder that becomes the target. ``size``: bytes that the tree will take, when known.
     ``sha256``: what the archive has to be, when known; else what lies beside it says so. ``decrypted``: as ``Reading``
     has it. ``keep``: paths below the target that no archive of it holds: they stay, in the new tree. ``beneath``: the
-    folder that the target must lie in, whatever links somebody has put on the way.
+    folder that the target must lie in, whatever links somebody has put on the way. ``owner``: as ``Journal`` has it.
     """
 
     target: Path
@@ -57,6 +57,7 @@ class Order:
     decrypted: Callable[[Readable], Readable] | None = None
     keep: tuple[str, ...] = ()
     beneath: Path | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ class Restoration:
         self._keeps_journal = False
         #: The name of the folder that it works in.
         self.staging = f"{STAGING}{secrets.token_hex(8)}"
-        self._journal = Journal(target=str(self.target), staging=self.staging, archive=name)
+        self._journal = Journal(target=str(self.target), staging=self.staging, archive=name, owner=order.owner)
         self._open: contextlib.ExitStack = contextlib.ExitStack()
         self._home = self._staged = -1
 
@@ -128,12 +129,11 @@ class Restoration:
         with self._failures():
             self._plan()
             self._journal.phase = "moving"
+            self._journal.placed = {"brought": self._brought, "retired": self._retired, "carried": self._carried}
             self._journal.save(self._staged)
             for step in self._journal.steps:
                 journals.take(step, self._home)
-            self._journal.phase = "moved"
-            self._journal.placed = {"brought": self._brought, "retired": self._retired, "carried": self._carried}
-            self._journal.save(self._staged)
+            self._journal.through(self._staged)
         kept = Path(self._journal.kept) if self._journal.kept else None
         brought, retired, carried = map(tuple, (self._brought, self._retired, self._carried))
         return Placed(kept=kept, brought=brought, retired=retired, carried=carried)
@@ -142,9 +142,7 @@ class Restoration:
         """Bring the former tree back."""
         if not self._journal.steps:
             return
-        # A crash in the middle of this must not be taken for a restore that was through.
-        self._journal.phase = "moving"
-        self._journal.save(self._staged)
+        self._journal.taken_up_again(self._staged)
         for step in reversed(self._journal.steps):
             journals.undo(step, self._home)
         self._journal.steps = []
@@ -183,7 +181,7 @@ class Restoration:
         if not journals.try_lock(self._staged):
             raise RestoreBusyError(f"{self.target} is just being restored by another process. Wait until it is done.")
         self._journal.save(self._staged)
-        recover(self.target, but=self.staging, beneath=self._order.beneath)
+        recover(self.target, but=self.staging, beneath=self._order.beneath, owner=self._order.owner)
         os.mkdir(_NEW, 0o700, dir_fd=self._staged)
 
     def _extract_all(self) -> tuple[Found, bool]:
@@ -249,7 +247,7 @@ class Restoration:
     def _former(self) -> list[str]:
         """What the target holds."""
         there = [path.name for path in self.target.iterdir()] if self.target.exists() else []
-        return [name for name in there if not name.startswith((STAGING, KEPT))]
+        return [name for name in there if not (self._inside and name.startswith((STAGING, KEPT)))]
 
     def _plan_tree(self) -> None:
         """One exchange, then the former tree gets its name; where the system can't exchange, two renames."""
@@ -271,7 +269,7 @@ class Restoration:
 
     def _carry_over(self, prefix: str, away: str) -> None:
         """What the archive does not hold on purpose, above all the archives that lie in here, is not retired."""
-        for path in self._order.keep:
+        for path in self._outer_keeps():
             if os.path.lexists(self.target / path):
                 step = Step(
                     source=f"{away}/{path}",
@@ -280,6 +278,11 @@ class Restoration:
                 )
                 self._journal.steps.append(step)
                 self._carried.append(path)
+
+    def _outer_keeps(self) -> list[str]:
+        """What lies in another one of them goes over with that."""
+        keep = self._order.keep
+        return [path for path in keep if not any(path.startswith(f"{other}/") for other in keep)]
 
     def _plan_entries(self) -> None:
         kept = self._kept_suffix
@@ -342,6 +345,7 @@ class Restoration:
             if self._staged >= 0:
                 self.undo()
                 if not self._keeps_journal:
+                    journals.forget(self._staged)
                     shutil.rmtree(self.staging, ignore_errors=True, dir_fd=self._home)
 
 

@@ -39,6 +39,11 @@ class Placed:
         return not (self.brought or self.retired)
 
 
+def is_through(settled: Iterable[Settled], owner: str) -> bool:
+    """Whether among these is the undo of this owner, and was through."""
+    return any(each.stays and each.journal.is_undo and each.journal.owner == owner for each in settled)
+
+
 class PuttingBack:
     """What a restore brought goes for good, what it retired is in its place again: ``move``, then ``tidy``.
 
@@ -47,7 +52,7 @@ class PuttingBack:
     ``RestoreBrokenError``, or the family's error for what the disk says.
     """
 
-    def __init__(self, target: Path, placed: Placed, *, beneath: Path | None = None) -> None:
+    def __init__(self, target: Path, placed: Placed, *, beneath: Path | None = None, owner: str = "") -> None:
         if not all(map(journals.is_below, (*placed.brought, *placed.retired, *placed.carried))):
             raise RestoreBrokenError(f"The record of the restore to {target} names paths that no archive can hold.")
         self._target, self._placed, self._beneath = target.resolve(), placed, beneath
@@ -56,7 +61,7 @@ class PuttingBack:
         self._home_path = home_of(self._target)
         self._name = f"{STAGING}{secrets.token_hex(8)}"
         self._journal = Journal(
-            target=str(self._target), staging=self._name, is_undo=True, undoes=str(placed.kept or "")
+            target=str(self._target), staging=self._name, owner=owner, is_undo=True, undoes=str(placed.kept or "")
         )
         self._open = contextlib.ExitStack()
         self._home = self._staging = -1
@@ -67,9 +72,9 @@ class PuttingBack:
     @property
     def was_moved(self) -> bool:
         """By one who died before he could say so."""
-        undos = (each.journal.undoes for each in self._settled if each.stays and each.journal.is_undo)
-        is_gone = bool(self._kept) and not os.path.lexists(self._home_path / self._kept)
-        return is_gone or self._journal.undoes in undos
+        return is_through(self._settled, self._journal.owner) or (
+            bool(self._kept) and not os.path.lexists(self._home_path / self._kept)
+        )
 
     def move(self) -> None:
         with self._failures():
@@ -80,19 +85,16 @@ class PuttingBack:
             try:
                 for step in self._journal.steps:
                     journals.take(step, self._home)
-                self._journal.phase = "moved"
-                self._journal.save(self._staging)
+                self._journal.through(self._staging)
             except BaseException:
                 self._take_back()
                 raise
 
     def _take_back(self) -> None:
         """Where that fails the staging stays, with all that is in it, for whoever works here next."""
-        self._journal.phase = "moving"
-        with contextlib.suppress(OSError):  # on a full disk the one before it stands, which says the same
-            self._journal.save(self._staging)
+        self._journal.taken_up_again(self._staging)
         for step in reversed(self._journal.steps):
-            journals.undo(step, self._home)
+            journals.undo(step, self._home, tidies=False)
         self.stands = False
 
     def tidy(self) -> None:
@@ -115,7 +117,8 @@ class PuttingBack:
     def _tree(self) -> list[Step]:
         target, gone = self._target.name, f"{self._name}/{_GONE}"
         if not self._kept:
-            return self._moves([target], "", f"{self._name}/{_GONE}/")
+            # The folder itself stays: it may be what a container was given.
+            return self._away(os.listdir(self._target)) if self._target.is_dir() else []  # noqa: PTH208 - names only
         former = inode_of(self._kept, self._home)
         if not os.path.lexists(self._target):
             return [Step(source=self._kept, destination=target, inode=former)]
@@ -191,11 +194,12 @@ class PuttingBack:
         if not journals.try_lock(self._staging):
             raise RestoreBusyError(f"{self._target} is just being restored by another process. Wait until it is done.")
         self._journal.save(self._staging)
-        self._settled = recover(self._target, but=self._name, beneath=self._beneath)
+        self._settled = recover(self._target, but=self._name, beneath=self._beneath, owner=self._journal.owner)
 
     def _end(self) -> None:
         with self._open:
             if self._staging >= 0 and not self.stands:
+                journals.forget(self._staging)
                 shutil.rmtree(self._name, ignore_errors=True, dir_fd=self._home)
 
     def __exit__(

@@ -11,7 +11,7 @@ from pydantic import Field
 from backups.archive.errors import ArchiveError
 from backups.models import Restore
 from backups.restoring import agent_of
-from backups.services.restores import restore_undo
+from backups.services.restores import restore_undo, undo_recover
 from backups.stopping import Stopping, in_use, start_again, stopped
 from fleet.actors import Actor
 from fleet.clients.docker_errors import DockerError
@@ -50,12 +50,15 @@ class RestoreUndo(Executor[UndoPayload]):
         context.log(f"{told}\n", stream="stdout")
         return Result(summary=told, details={"restore": row.pk, "target": row.target})
 
-    def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:  # noqa: ARG002 - the contract's names
-        """The undo itself is settled by the next attempt, which knows what it was to do."""
+    def reap(self, handle: Mapping[str, Any], context: RunContext) -> None:
+        """The agent does not begin again on half of a tree."""
         try:
+            if row := Restore.objects.filter(pk=handle["restore"]).first():
+                for said in undo_recover(row, actor=Actor.system("worker")):
+                    context.log(f"{said}\n")
             start_again(handle["container"])
-        except DockerError as error:
-            raise ExecutorError(error.code, f"The agent's container may not run again yet: {error}") from error
+        except (ArchiveError, DockerError) as error:
+            raise ExecutorError(error.code, f"An undo that was cut off is not settled yet: {error}") from error
 
 
 def _restore_of(payload: UndoPayload, context: RunContext) -> Restore:
@@ -76,7 +79,7 @@ def _undo(row: Restore, payload: UndoPayload, context: RunContext) -> None:
         is_in_place=in_use(Path(row.target), agent),
         stop=payload.stop_container,
         seconds=payload.stop_seconds,
-        before_stop=lambda name: context.record_handle({"container": name}),
+        before_stop=lambda name: context.record_handle({"restore": row.pk, "container": name}),
     )
     with stopped(stopping, context):
         context.check()

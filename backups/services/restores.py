@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
-from backups.archive.errors import ArchiveError, SourceMissingError
+from backups.archive.errors import ArchiveError
 from backups.archive.home import open_home
-from backups.archive.undoing import Placed, PuttingBack
+from backups.archive.recovery import recover
+from backups.archive.undoing import Placed, PuttingBack, is_through
 from backups.models import Backup, Restore
+from backups.querysets import RestoreQuerySet
 from fleet.actors import Actor
 from fleet.audit import audit_record
 from fleet.errors import Conflict, NotFound
@@ -23,6 +28,8 @@ from schedules.engine.clock import database_now
 logger = logging.getLogger(__name__)
 
 State = Restore.State
+#: For which undos are looked at again: those that died after their last line.
+_RECENTLY = timedelta(days=7)
 _OPEN = (State.DONE, State.UNDOING)
 
 
@@ -66,13 +73,29 @@ def restore_undo(*, restore: Restore, actor: Actor) -> Restore:
     back.
     """
     restore = undoable(restore)
-    with PuttingBack(Path(restore.target), _placed(restore), beneath=beneath_of(restore)) as work:
+    target, beneath = Path(restore.target), beneath_of(restore)
+    with PuttingBack(target, _placed(restore), beneath=beneath, owner=_owner(restore)) as work:
         restore = undoable(restore)  # nobody else works there now
         if restore.state == State.DONE or not work.was_moved:
             _move(restore, work)
         settled = _settle(restore, State.UNDOING, State.UNDONE, actor)
         work.tidy()
     return settled
+
+
+def undo_recover(restore: Restore, *, actor: Actor) -> list[str]:
+    """What an undo left that died: taken back, or, where it was through, recorded. Answers what is said of it.
+
+    Raises an ``ArchiveError``.
+    """
+    settled = recover(Path(restore.target), beneath=beneath_of(restore), owner=_owner(restore), own_only=True)
+    if is_through(settled, _owner(restore)) and Restore.objects.filter(pk=restore.pk, state=State.UNDOING).exists():
+        _settle(restore, State.UNDOING, State.UNDONE, actor)
+    return [each.said for each in settled]
+
+
+def _owner(restore: Restore) -> str:
+    return f"the undo of restore {restore.pk}"
 
 
 def _move(restore: Restore, work: PuttingBack) -> None:
@@ -96,21 +119,39 @@ def undoable(restore: Restore) -> Restore:
             f"{younger.target} was restored since, which is, holds or lies in {restore.target}. Undo or confirm that "
             f"first: restore {younger.pk}."
         )
+    if _is_unmounted(restore):
+        raise Conflict(f"{restore.target} was a volume of its own, and is not mounted: mount it first.")
     if restore.kept and restore.state == State.DONE and not Path(restore.kept).is_dir():
         raise Conflict(f"There is no former tree to bring back any more: {restore.kept}.")
+    if not restore.kept and (since := _since(restore).filter(state=State.CONFIRMED, target=restore.target).first()):
+        raise Conflict(
+            f"{restore.target} was restored since, and somebody confirmed that (restore {since.pk}). Nothing was there "
+            "before this one, so an undo would remove it: confirm this one, too."
+        )
     return restore
+
+
+def _is_unmounted(restore: Restore) -> bool:
+    """The former tree of a volume lies in the volume."""
+    target = Path(restore.target).resolve()
+    return bool(restore.kept) and Path(restore.kept).parent == target and not target.is_mount()
 
 
 def _younger(restore: Restore) -> Restore | None:
     """One whose former tree, or whose target, would go with what is undone."""
-    rows = Restore.objects.filter(organisation=restore.organisation_id, state__in=_OPEN, began_at__gte=restore.began_at)
     target = Path(restore.target)
-    for each in rows.exclude(pk=restore.pk).order_by("-began_at", "-pk"):
+    for each in _since(restore).filter(state__in=_OPEN):
         other = Path(each.target)
-        is_younger = (each.began_at, each.pk) > (restore.began_at, restore.pk)
-        if is_younger and (other.is_relative_to(target) or target.is_relative_to(other)):
+        if other.is_relative_to(target) or target.is_relative_to(other):
             return each
     return None
+
+
+def _since(restore: Restore) -> RestoreQuerySet:
+    """Younger ones, the youngest first."""
+    rows = Restore.objects.filter(organisation=restore.organisation_id)
+    younger = Q(began_at__gt=restore.began_at) | Q(began_at=restore.began_at, pk__gt=restore.pk)
+    return rows.filter(younger).order_by("-began_at", "-pk")
 
 
 def _placed(restore: Restore) -> Placed:
@@ -134,7 +175,11 @@ def former_trees(agent: int) -> list[Path]:
 
 
 def former_trees_remove() -> int:
-    """Of those that are confirmed: their removal was cut off. Answers how many are gone now."""
+    """What confirms and undos that were cut off left on the disk. Answers how many former trees are gone now."""
+    recent = database_now() - _RECENTLY
+    for restore in Restore.objects.filter(state=State.UNDONE, settled_at__gte=recent):
+        with contextlib.suppress(ArchiveError):
+            undo_recover(restore, actor=Actor.system("housekeeping"))
     rows = Restore.objects.filter(state=State.CONFIRMED).exclude(kept="")
     return sum(former_tree_remove(restore) for restore in rows)
 
@@ -144,21 +189,21 @@ def former_tree_remove(restore: Restore) -> bool:
     kept = Path(restore.kept)
     if not restore.kept:
         return True
+    if _is_unmounted(restore):
+        logger.warning("%s can't be removed: its volume is not mounted.", kept)
+        return False
     try:
         home = open_home(kept.parent, Path(restore.target).resolve(), beneath_of(restore))
-    except SourceMissingError:
-        pass  # gone with the folder that held it
     except ArchiveError as error:
         logger.warning("%s can't be removed: %s", kept, error)
         return False
-    else:
-        try:
-            shutil.rmtree(kept.name, ignore_errors=True, dir_fd=home)
-            if kept.name in os.listdir(home):  # noqa: PTH208 - of a descriptor
-                logger.warning("%s can't be removed wholly.", kept)
-                return False
-        finally:
-            os.close(home)
+    try:
+        shutil.rmtree(kept.name, ignore_errors=True, dir_fd=home)
+        if kept.name in os.listdir(home):  # noqa: PTH208 - of a descriptor
+            logger.warning("%s can't be removed wholly.", kept)
+            return False
+    finally:
+        os.close(home)
     restore.kept = ""
     Restore.objects.filter(pk=restore.pk).update(kept="")
     return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +18,10 @@ from django.db import OperationalError
 
 from backups.archive import journal as journals
 from backups.archive.contents import OneFile
-from backups.archive.errors import ArchiveError, DiskFullError, RestoreBrokenError
+from backups.archive.errors import ArchiveError, DiskFullError, RestoreBrokenError, RestoreBusyError
 from backups.archive.journal import STAGING, Journal
-from backups.archive.restore import Order
+from backups.archive.recovery import recover
+from backups.archive.restore import Order, Restoration
 from backups.archive.restore import restore as restore_file
 from backups.archive.undoing import Placed, PuttingBack
 from backups.executors.database_backup import DatabaseBackup, DatabaseBackupPayload
@@ -28,7 +31,7 @@ from backups.models import Backup, Restore
 from backups.restorepayload import RestorePayload
 from backups.restoring import Work
 from backups.services import upkeep
-from backups.services.restores import restore_confirm, restore_undo
+from backups.services.restores import former_trees_remove, restore_confirm, restore_undo
 from backups.stopping import in_use
 from fleet.errors import Conflict
 from schedules.executors.base import ExecutorError, Result
@@ -56,7 +59,7 @@ def restored(context: FakeContext, **payload: Any) -> Restore:
 def move_back(row: Restore) -> None:
     """What an undo does on the disk, without a database."""
     placed = Placed(kept=Path(row.kept), brought=tuple(row.brought), retired=tuple(row.retired))
-    with PuttingBack(Path(row.target), placed) as work:
+    with PuttingBack(Path(row.target), placed, owner=f"the undo of restore {row.pk}") as work:
         work.move()
         work.tidy()
 
@@ -108,7 +111,7 @@ def test_where_nothing_was_before_nothing_is_afterwards(
     for _ in range(2):
         undo(row, context)
     assert tree(home.parent) == before
-    assert home.exists() == bool(paths)
+    assert home.is_dir(), "a container may have been given it"
 
 
 # -- somebody dies
@@ -167,8 +170,13 @@ def test_an_undo_that_died_is_not_taken_for_a_restore(
             WorkspaceRestore().execute(RestorePayload(), context)
     WorkspaceRestore().reap(context.handles[-1], context)
     assert Restore.objects.count() == 1
+    with pytest.raises(ExecutorError, match=r"the undo of restore .* has not settled it yet") as caught:
+        WorkspaceRestore().execute(RestorePayload(), context)
+    assert caught.value.retryable
+    restore_undo(restore=row, actor=ME)
     WorkspaceRestore().execute(RestorePayload(), context)
     assert not (home / "precious").exists()
+    assert left_beside(home) == []
 
 
 @pytest.mark.parametrize("dies", ["before its record", "after its record"])
@@ -210,6 +218,114 @@ def test_a_confirm_that_was_cut_off_is_ended_by_housekeeping(
     assert Restore.objects.get().kept == ""
 
 
+def test_what_another_run_has_still_to_record_is_left_to_it(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forgotten, its former tree would be nobody's."""
+    first = restored(context)
+    context.job_run_id = "run-8"
+    with monkeypatch.context() as killed:
+        killed.setattr("backups.restoring.restore_record", dying)
+        with pytest.raises(Died):
+            WorkspaceRestore().execute(RestorePayload(), context)
+    with pytest.raises(RestoreBusyError, match="run-8 has not settled it yet"):
+        restore_undo(restore=first, actor=ME)
+    WorkspaceRestore().reap(context.handles[-1], context)
+    kept = set(map(str, home.parent.glob("*.before-restore-*")))
+    assert kept == set(Restore.objects.values_list("kept", flat=True))
+
+
+def test_an_undo_that_was_through_is_not_done_again_to_what_came_since(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(home)
+    row = restored(context)
+    with monkeypatch.context() as killed:
+        killed.setattr("backups.services.restores._settle", dying)
+        with pytest.raises(Died):
+            restore_undo(restore=row, actor=ME)
+    with pytest.raises(ExecutorError, match=f"the undo of restore {row.pk} has not settled it yet"):
+        restored(context)
+    (home / "since").touch()
+    assert restore_undo(restore=row, actor=ME).state == "undone"
+    assert (home / "since").exists()
+    second = restored(context)
+    restore_confirm(restore=second, actor=ME)
+    Restore.objects.filter(pk=row.pk).update(state="done")
+    with pytest.raises(Conflict, match=f"somebody confirmed that .restore {second.pk}."):
+        restore_undo(restore=row, actor=ME)
+
+
+def test_the_agent_does_not_begin_again_on_half_of_a_tree(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("run.sh", "zero"):
+        (home / name).unlink()
+        (home / name).write_text("old")
+    row = restored(context, paths=["run.sh", "zero"])
+    Restore.objects.update(state="undoing")
+    assert dies_at(14, lambda: move_back(row))
+    assert not ((home / "run.sh").exists() and (home / "zero").exists()), "it died in the middle"
+    seen: list[bool] = []
+    monkeypatch.setattr(
+        "backups.executors.restore_undo.start_again",
+        lambda _: seen.append((home / "run.sh").exists() and (home / "zero").exists()),
+    )
+    RestoreUndo().reap({"restore": row.pk, "container": "agent"}, context)
+    assert seen == [True]
+
+
+def test_what_an_undo_left_at_its_very_end_is_swept(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = restored(context)
+    with monkeypatch.context() as killed:
+        killed.setattr(PuttingBack, "tidy", dying)
+        killed.setattr(PuttingBack, "_end", lambda work: work._open.close())
+        with pytest.raises(Died):
+            restore_undo(restore=row, actor=ME)
+    assert left_beside(home) != []
+    upkeep.rests_remove(hours=1)
+    assert left_beside(home) == []
+    assert Restore.objects.get().state == "undone"
+
+
+def test_a_journal_that_went_on_is_read_once_more_under_its_lock(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup, lock = Backup.objects.get(), journals.try_lock
+    looked, goes_on = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        plan, take = Restoration._plan, journals.take
+
+        def waits(work: Restoration) -> None:
+            os.write(looked[1], b"x")
+            os.read(goes_on[0], 1)
+            plan(work)
+
+        def dies(step: Any, folder: int) -> None:
+            take(step, folder)
+            os._exit(9)
+
+        try:
+            monkeypatch.setattr(Restoration, "_plan", waits)
+            monkeypatch.setattr(journals, "take", dies)
+            restore_file(OneFile(path_of(backup)), backup.name, Order(target=home, force=True))
+        finally:
+            os._exit(1)
+
+    def once_it_died(staging: int) -> bool:
+        os.write(goes_on[1], b"x")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        return lock(staging)
+
+    os.read(looked[0], 1)
+    monkeypatch.setattr(journals, "try_lock", once_it_died)
+    recover(home)
+    assert (home / "precious").exists()
+
+
 # -- something fails
 
 
@@ -233,15 +349,13 @@ def test_an_undo_that_fails_can_be_tried_again(
 def test_a_disk_that_is_full_at_the_end_of_an_undo(
     home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row, save = restored(context), Journal.save
+    row = restored(context)
 
     def full(journal: Journal, staging: int) -> None:
-        if journal.phase == "moved":
-            raise OSError(28, "No space left on device")
-        save(journal, staging)
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "save", full)
+        patched.setattr(Journal, "through", full)
         with pytest.raises(DiskFullError):
             restore_undo(restore=row, actor=ME)
     row.refresh_from_db()
@@ -256,7 +370,7 @@ def test_an_undo_that_can_not_be_taken_back_loses_nothing(
 ) -> None:
     row, take, taken = restored(context), journals.take, list[int]()
 
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise OSError(5, "Input/output error")
 
     def second_fails(step: Any, home: int) -> None:
@@ -299,6 +413,28 @@ def test_what_can_not_be_removed_is_said(
     assert f"{row.kept} could not be removed wholly" in answer.err
     assert answer.out == f"Confirmed: {home} stays. Nothing was removed.\n"
     assert Restore.objects.get().kept == row.kept
+
+
+@pytest.mark.parametrize("step", ["save", "through", "taken_up_again"])
+def test_a_disk_that_is_full_loses_no_former_tree(
+    step: str, home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the plan, at the end, and on the way back: then it is the next attempt's."""
+
+    def full(journal: Journal, staging: int) -> None:
+        if step != "save" or journal.steps:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, step, full)
+        patched.setattr("backups.restoring.wait_until_healthy", dying)
+        patched.setattr("backups.restoring.stopped", lambda *_: contextlib.nullcontext(lambda: True))
+        with pytest.raises((ExecutorError, Died, OSError)):
+            WorkspaceRestore().execute(RestorePayload(), context)
+    WorkspaceRestore().reap(context.handles[-1], context)
+    assert list(home.parent.rglob("precious"))
+    assert (home / "precious").exists() == (step != "taken_up_again")
+    assert left_beside(home) == []
 
 
 # -- one restore and another
@@ -396,14 +532,111 @@ def test_on_a_volume_what_was_made_anew_is_not_in_the_way(
         assert tree(volume) == before
 
 
+@pytest.fixture
+def mounted(home: Path) -> Iterator[Path]:
+    done = subprocess.run(["mount", "-t", "tmpfs", "none", home], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("this machine does not let us mount a file system")
+    (home / "precious").write_text("in the volume")
+    yield home
+    subprocess.run(["umount", "-l", home], check=False, capture_output=True)
+
+
+def test_a_volume_that_is_not_mounted_loses_nothing(mounted: Path, context: FakeContext, tmp_path: Path) -> None:
+    row = restored(context)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    subprocess.run(["mount", "--bind", mounted, elsewhere], check=True)
+    subprocess.run(["umount", mounted], check=True)
+    try:
+        for state in ("done", "undoing"):
+            Restore.objects.update(state=state)
+            with pytest.raises(Conflict, match="is not mounted: mount it first"):
+                restore_undo(restore=row, actor=ME)
+        Restore.objects.update(state="done")
+        confirmed = restore_confirm(restore=row, actor=ME)
+        assert (confirmed.kept, former_trees_remove()) == (row.kept, 0)
+        assert list(elsewhere.rglob("precious"))
+    finally:
+        subprocess.run(["umount", elsewhere], check=True)
+
+
+def test_a_mounted_volume_there_and_back(mounted: Path, context: FakeContext) -> None:
+    row = restored(context)
+    assert not (mounted / "precious").exists()
+    (mounted / "since").touch()
+    undo(row, context)
+    assert [path.name for path in mounted.iterdir()] == ["precious"]
+
+
+def test_a_mounted_volumes_journal_names_no_neighbour(
+    mounted: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent writes in its volume, and not beside it."""
+    neighbour = mounted.parent / "other.before-restore-20260101_000000"
+    neighbour.mkdir()
+    with monkeypatch.context() as killed:
+        killed.setattr("backups.restoring.restore_record", dying)
+        with pytest.raises(Died):
+            WorkspaceRestore().execute(RestorePayload(), context)
+    journal = next(mounted.glob(f"{STAGING}*/through.json"))
+    journal.write_text(json.dumps(json.loads(journal.read_text()) | {"kept": str(neighbour)}))
+    with pytest.raises(ExecutorError, match="can't be read"):
+        WorkspaceRestore().reap(context.handles[-1], context)
+    assert not Restore.objects.exists()
+
+
+# -- what lies in it and stays
+
+
+def test_what_is_kept_within_what_is_kept(watch: SimpleNamespace, context: FakeContext) -> None:
+    home = Path(context.agent.workspace_folder)
+    (home / "data/sub").mkdir(parents=True)
+    (home / "data/sub/a").touch()
+    inner = back_up(context, watch, source=str(home / "data/sub"))
+    outer = back_up(context, watch, leave_out=["data"])
+    restored(context, backup=inner.pk)
+    restored(context, backup=outer.pk)
+    assert (home / "data/sub/a").exists()
+
+
+def test_what_only_looks_like_ours_is_kept(home: Path, context: FakeContext) -> None:
+    """In a folder that is no volume, a name such as a volume's former tree has is the agent's own."""
+    shutil.rmtree(home)
+    (home / ".before-restore-20250101_000000").mkdir(parents=True)
+    (home / ".before-restore-20250101_000000" / "precious").touch()
+    restored(context)
+    assert list(home.parent.rglob("precious"))
+
+
+def test_a_former_tree_of_nothing_but_what_was_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An undo that is taken back leaves it there: it is what says that the undo is not through."""
+    target, kept = tmp_path / "ws", tmp_path / "ws.before-restore-1"
+    (target / "hot").mkdir(parents=True)
+    kept.mkdir()
+    take, taken = journals.take, list[int]()
+
+    def second_fails(step: Any, folder: int) -> None:
+        taken.append(1)
+        if len(taken) == 2:
+            raise OSError(5, "Input/output error")
+        take(step, folder)
+
+    monkeypatch.setattr(journals, "take", second_fails)
+    with pytest.raises(ArchiveError), PuttingBack(target, Placed(kept=kept, carried=("hot",))) as work:
+        work.move()
+    assert kept.exists()
+    assert (target / "hot").exists()
+
+
 # -- a hostile agent
 
 
 def forged(home: Path, **values: Any) -> str:
     staging = home.parent / f"{STAGING}00000000deadbeef"
     staging.mkdir(mode=0o700)
-    told = {"target": str(home), "staging": staging.name, "phase": "moved", "steps": []}
-    (staging / "journal.json").write_text(json.dumps(told | values))
+    told = {"target": str(home), "staging": staging.name, "steps": []}
+    (staging / "through.json").write_text(json.dumps(told | values))
     return staging.name
 
 
@@ -423,7 +656,7 @@ def forged(home: Path, **values: Any) -> str:
 )
 def test_a_journal_that_leads_away_is_refused(values: dict[str, Any], home: Path, context: FakeContext) -> None:
     text = json.dumps(values).replace("{home}", str(home.parent))
-    forged(home, **json.loads(text))
+    forged(home, owner="run-7", **json.loads(text))
     handle = {"restore": str(home), "beneath": "", "staging": f"{STAGING}00000000deadbeef", "container": ""}
     with pytest.raises(ExecutorError, match="can't be read"):
         WorkspaceRestore().reap({**handle, "backup": Backup.objects.get().pk}, context)
@@ -433,7 +666,7 @@ def test_a_journal_that_leads_away_is_refused(values: dict[str, Any], home: Path
 def test_a_journal_that_no_run_of_ours_names_makes_no_record(home: Path, context: FakeContext) -> None:
     kept = home.parent / "workspace.before-restore-x"
     kept.mkdir()
-    forged(home, kept=str(kept))
+    forged(home, kept=str(kept), owner="run-7")
     handle = {"restore": str(home), "beneath": "", "staging": f"{STAGING}another", "container": "", "backup": 1}
     WorkspaceRestore().reap(handle, context)
     assert not Restore.objects.exists()
