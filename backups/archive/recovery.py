@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backups.archive import journal as journals
-from backups.archive.errors import RestoreBusyError
+from backups.archive.errors import RestoreBusyError, store_error
 from backups.archive.home import FOLDER, home_of, open_home
 from backups.archive.journal import STAGING, Journal
 
@@ -55,6 +55,8 @@ def recover(
         names = sorted(name for name in there if name.startswith(STAGING) and name != but)
         place = _Place(target=target, home=home, descriptor=descriptor, owner=owner, own_only=own_only, staging=staging)
         return [settled for name in names if (settled := _recover_one(name, place))]
+    except OSError as error:
+        raise store_error(error, str(home)) from error
     finally:
         os.close(descriptor)
 
@@ -83,6 +85,7 @@ def _recover_one(name: str, place: _Place) -> Settled | None:
             raise RestoreBusyError(f"{place.target} is just being restored by another process. Wait until it is done.")
         journal = journals.load(staging, place.home)  # once more: until the lock was ours it may have gone on
         settled = Settled(said=_settle(journal, name, place), staging=name, journal=journal) if journal else None
+        journals.forget(staging)
         shutil.rmtree(name, dir_fd=place.descriptor)
     finally:
         os.close(staging)

@@ -20,12 +20,13 @@ from backups.archive.errors import (
     ArchiveDamagedError,
     DiskFullError,
     PathsMissingError,
+    PlaceRefusedError,
     RestoreBusyError,
     TargetNotEmptyError,
     store_error,
 )
 from backups.archive.extract import LinkSourcesMissing, Wanted, extract
-from backups.archive.home import home_of, inode_of, open_home, opened
+from backups.archive.home import home_of, inode_of, mounted_volumes, open_home, opened
 from backups.archive.journal import COMPANIONS, KEPT, STAGING, Journal, Step
 from backups.archive.naming import TOP
 from backups.archive.reading import Found, Reading
@@ -116,6 +117,7 @@ class Restoration:
         """Write the tree beside the target and verify it. The second answer: whether a checksum agreed."""
         with self._failures():
             self._require_room()
+            self._require_no_volume()
             self._make_staging()
             self._require_space()
             found, verified = self._extract_all()
@@ -142,9 +144,10 @@ class Restoration:
         """Bring the former tree back."""
         if not self._journal.steps:
             return
-        self._journal.taken_up_again(self._staged)
-        for step in reversed(self._journal.steps):
-            journals.undo(step, self._home)
+        with self._failures():
+            self._journal.taken_up_again(self._staged)
+            for step in reversed(self._journal.steps):
+                journals.undo(step, self._home)
         self._journal.steps = []
 
     def finish(self) -> None:
@@ -162,6 +165,16 @@ class Restoration:
             raise TargetNotEmptyError(
                 f"{self.target} is not empty, so nothing was restored. Name another folder, or ask for the exchange "
                 "explicitly (--force): what is there now is then kept beside it.",
+            )
+
+    def _require_no_volume(self) -> None:
+        """It would move along with the tree that it is mounted in."""
+        if self._order.wanted.paths or not self._order.wanted.whole:
+            return
+        if below := [path for path in mounted_volumes() if self.target in path.parents]:
+            raise PlaceRefusedError(
+                f"A volume is mounted at {below[0]}, in what is to be exchanged, and would move along with it. Restore "
+                "chosen paths, or restore beside, or unmount it first.",
             )
 
     def _require_space(self) -> None:

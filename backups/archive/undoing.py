@@ -153,6 +153,8 @@ class PuttingBack:
 
     def _carried(self) -> list[Step]:
         """Back into the former tree, before that returns. What lies at the top of a mounted volume never went away."""
+        if not self._kept:
+            return []
         paths = [path for path in self._placed.carried if "/" in path or self._home_path != self._target]
         return self._moves(paths, self._prefix, f"{self._kept}/")
 

@@ -561,6 +561,20 @@ def test_a_volume_that_is_not_mounted_loses_nothing(mounted: Path, context: Fake
         subprocess.run(["umount", elsewhere], check=True)
 
 
+def test_a_volume_within_a_workspace_is_not_moved_along(home: Path, context: FakeContext) -> None:
+    volume = home / "a volume"
+    volume.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", volume], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let us mount a file system")
+    try:
+        with pytest.raises(ExecutorError, match="a volume, in what is to be exchanged"):
+            restored(context)
+        assert restored(context, paths=["run.sh"]).state == "done"
+    finally:
+        subprocess.run(["umount", volume], check=True)
+    assert left_beside(home) == []
+
+
 def test_a_mounted_volume_there_and_back(mounted: Path, context: FakeContext) -> None:
     row = restored(context)
     assert not (mounted / "precious").exists()
