@@ -170,10 +170,10 @@ def _kept_in_place(work: Work) -> tuple[str, ...]:
 
 
 def _carry_out(work: Work, context: RunContext, record: Callable[..., Restore]) -> Restore:
-    backup, order = work.backup, order_of(work)
+    backup, order = work.backup, replace(order_of(work), owner=context.job_run_id)
     with (
         contextlib.closing(Place.of(backup).store(context.check)) as store,
-        Restoration(store, backup.name, replace(order, owner=context.job_run_id), hooks_of(context)) as restoration,
+        Restoration(store, backup.name, order, hooks_of(context, total=order.size)) as restoration,
     ):
         context.record_handle(_handle(work, restoration))
         context.log(f"Restoring {backup.name} from {store.place} to {work.target}\n")
@@ -281,9 +281,10 @@ def reap(handle: Mapping[str, Any], context: RunContext) -> None:
         raise ExecutorError(error.code, f"A restore that was cut off is not settled yet: {error}") from error
 
 
-def hooks_of(context: RunContext) -> Hooks:
-    """For reading an archive in a run."""
-    return Hooks(on_chunk=telling(context, lambda read, _: f"{human_size(read)} unpacked"), on_wait=context.check)
+def hooks_of(context: RunContext, *, total: int = 0) -> Hooks:
+    """For reading an archive in a run; ``total``: bytes of what is in it, 0 where nobody knows."""
+    told = telling(context, lambda read, _: f"{human_size(read)} unpacked", total=total)
+    return Hooks(on_chunk=told, on_wait=context.check)
 
 
 def _bad_content(backup: Backup, problems: Sequence[str]) -> ArchiveError:

@@ -17,7 +17,7 @@ from backups.admin.restore_form import RestoreForm
 from backups.admin.words import amount, when
 from backups.models import Backup
 from backups.services.discarding import backup_discard, why_not_discarded
-from backups.services.requesting import drill_request, restore_request, verify_request
+from backups.services.requesting import again_request, drill_request, restore_request, verify_request
 from fleet.admin.access import actor_of
 from fleet.admin.actions import DialogForm, for_each, object_action
 from fleet.admin.marks import link_to
@@ -94,6 +94,19 @@ class BackupActions(_Page):
     )
     def verify_now(self, request: HttpRequest, obj: Backup, form: DialogForm) -> None:  # noqa: ARG002
         tell_requested(self, request, "A check was asked for", verify_request(backup=obj, actor=actor_of(request)))
+
+    @leading_to_its_run
+    @object_action(
+        verb="run",
+        title="Back up again",
+        icon="backup",
+        question="Back up what this archive is of, as it is now?",
+        says="A run archives it to the same place, and keeps what the rules of this archive want. When nothing changed "
+        "since, it says so and makes none.",
+        button="Back up",
+    )
+    def again(self, request: HttpRequest, obj: Backup, form: DialogForm) -> None:  # noqa: ARG002
+        tell_requested(self, request, "A backup was asked for", again_request(backup=obj, actor=actor_of(request)))
 
     @object_action(
         verb="run",

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from backups.admin.backup_actions import BackupActions
 from backups.admin.backup_page import BackupPage
 from backups.admin.filters import KindFilter, StateFilter
+from backups.admin.pages import BackupPages
 from backups.admin.words import ago, drill_badge, state_badge, took, unchanged
 from backups.archive.terminal import human_size
 from backups.models import Backup
@@ -32,7 +33,7 @@ else:
 
 
 @admin.register(Backup)
-class BackupAdmin(BackupActions, BackupPage, ReadOnlyAdmin):
+class BackupAdmin(BackupActions, BackupPages, BackupPage, ReadOnlyAdmin):
     resource = "backups"
     list_display = ("titled", "of_agent", "how", "bytes_of_it", "taken", "verified", "drilled", "where")
     list_display_links = ("titled",)
@@ -40,7 +41,9 @@ class BackupAdmin(BackupActions, BackupPage, ReadOnlyAdmin):
     search_fields = ("name", "agent_slug")
     list_select_related = ("organisation", "agent")
     actions = ("verify_selected",)
-    actions_row = actions_detail = ("verify_now", "drill", "restore", "discard")
+    actions_list = ("report_page",)
+    actions_row = ("verify_now", "drill", "restore", "discard")
+    actions_detail = ("contents_page", "again", *actions_row)
 
     def scope(self, verb: str) -> str:
         # Django's own "delete" is of rows, which stay; to remove an archive is an action.

@@ -22,6 +22,7 @@ _BACKUPS: dict[str, tuple[str, Tone, str]] = {
 _RESTORES: dict[str, tuple[str, Tone, str]] = {
     Restore.State.DONE: ("In place, not confirmed", "busy", "hourglass_top"),
     Restore.State.CONFIRMED: ("Confirmed", "ok", "check_circle"),
+    Restore.State.UNDOING: ("Being undone", "busy", "hourglass_top"),
     Restore.State.UNDONE: ("Undone", "quiet", "undo"),
     Restore.State.FAILED: ("Failed", "failed", "dangerous"),
 }

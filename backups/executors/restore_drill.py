@@ -133,9 +133,10 @@ def _tried(backup: Backup, payload: DrillPayload, context: RunContext, checks: d
 def _restore(backup: Backup, tree: Path, context: RunContext, checks: dict[str, Any]) -> None:
     renamed = restoring.unstamped(backup) if backup.kind == "database" else (lambda path: path)
     work = Work(backup=backup, agent=agent_of(context), target=tree, payload=RestorePayload(), renamed=renamed)
+    order = restoring.order_of(work)
     with (
         contextlib.closing(Place.of(backup).store(context.check)) as store,
-        Restoration(store, backup.name, restoring.order_of(work), restoring.hooks_of(context)) as restoration,
+        Restoration(store, backup.name, order, restoring.hooks_of(context, total=order.size)) as restoration,
     ):
         context.log(f"Trying {backup.name} from {store.place}\n")
         found, _ = restoration.stage()

@@ -43,6 +43,20 @@ def keeping_of(backups: Iterable[Backup], *, now: datetime) -> list[tuple[Backup
     return [(rows[verdict.copy.id], verdict) for verdict in verdicts(list(map(copy_of, rows.values())), rules, now=now)]
 
 
+def plan_of(backups: Iterable[Backup]) -> list[tuple[Backup, Verdict]]:
+    """What the rules say of each, but for those in a tier, which has times of its own."""
+    plan: list[tuple[Backup, Verdict]] = []
+    seen: set[int] = set()
+    now = database_now()
+    for backup in backups:
+        if backup.pk in seen or backup.tier or backup.state == Backup.State.DELETED:
+            continue
+        siblings = list(Backup.objects.siblings(backup))
+        seen.update(sibling.pk for sibling in siblings)
+        plan += [each for each in keeping_of(siblings, now=now) if not each[0].tier]
+    return plan
+
+
 def backups_prune(*, siblings: Iterable[Backup], actor: Actor, now: datetime) -> tuple[list[str], str]:
     """Remove what the rules do not want. Answers the names that went, and why others could not go."""
     gone: list[str] = []

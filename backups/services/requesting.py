@@ -48,6 +48,26 @@ def backup_request(
     return _once(organisation=organisation, executor=key, payload=dict(options), agent=agent, actor=actor)
 
 
+def again_request(*, backup: Backup, actor: Actor) -> Requested:
+    """Archive again what this one is of: to its place, and to be kept by its rules. Raises :class:`Conflict`."""
+    agent = agent_of_backup(backup)
+    if backup.is_adopted:
+        raise Conflict(f"{backup} was made without us: whatever made it makes the next one.")
+    options: dict[str, Any] = {"source": backup.source, "to": _place_of(backup)}
+    if backup.retention:
+        options["keep"] = backup.retention
+    if backup.in_container:
+        options["location"] = "container"
+    return backup_request(organisation=backup.organisation, agent=agent, kind=backup.kind, options=options, actor=actor)
+
+
+def _place_of(backup: Backup) -> str:
+    """As a payload's ``to`` names it."""
+    if backup.tier:
+        return "hot"
+    return "s3" if backup.storage == Backup.Storage.S3 else backup.root
+
+
 def verify_request(*, backup: Backup, actor: Actor) -> Requested:
     """Read it again, from its first byte to its last. Raises :class:`Conflict` for one that is deleted."""
     _require_there(backup)

@@ -256,6 +256,18 @@ def test_runs_are_asked_for(
     assert not Run.objects.exists()
 
 
+def test_what_is_asked_for_is_told_to_a_machine(watch: SimpleNamespace, context: FakeContext, manage: Any) -> None:
+    backup = back_up(context, watch)
+    for arguments in (
+        ("create", "--agent", "lead", "--to", "hot"),
+        ("restore", str(backup.pk), "--yes"),
+        ("drill", str(backup.pk)),
+    ):
+        told = manage("backup", *arguments, "--no-wait", "--json").json
+        run = Run.objects.get(job_run_id=told["run"])
+        assert told == {"run": run.job_run_id, "status": "queued", "error": "", "result": {}}
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

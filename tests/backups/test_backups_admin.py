@@ -323,6 +323,42 @@ def test_deleting_one_that_was_never_verified_says_what_that_means(boss: Client,
     assert "Deleted" in said(boss.post(url, DONE))
 
 
+def test_a_backup_is_made_again(boss: Client, fleet: DoorFleet) -> None:
+    text = said(boss.post(f"{LIST}{fleet.ours.pk}/again/", DONE))
+    assert "A backup was asked for: " in text
+    run = Run.objects.get()
+    assert (run.executor, run.agent) == ("workspace.backup", fleet.agent)
+    place = str(fleet.watch.backup_root)
+    assert run.payload == {"source": fleet.ours.source, "to": place, "keep": {"last": 100}}
+    Path(fleet.agent.workspace_folder, "new").touch()
+    again = Backup.objects.get(pk=fleet.carry_out(run).details["backup"])
+    assert (again.source, again.root, again.retention) == (fleet.ours.source, place, {"last": 100})
+    Backup.objects.filter(pk=again.pk).update(is_adopted=True)
+    assert "was made without us" in said(boss.post(f"{LIST}{again.pk}/again/", DONE))
+
+
+def test_the_report_says_what_could_be_brought_back(boss: Client, fleet: DoorFleet) -> None:
+    text = read(boss, f"{LIST}report/")
+    for part in ("acme: what could be brought back", fleet.ours.name, "a restore was never tried", "kept by a rule"):
+        assert part in text, part
+    Backup.objects.filter(pk=fleet.archive().pk).update(retention={"last": 1})
+    Backup.objects.filter(pk=fleet.ours.pk).update(still_at=TAKEN, began_at=TAKEN)
+    assert "not among the last 1" in read(boss, f"{LIST}report/")
+
+
+def test_what_is_in_an_archive_and_what_became_of_it(boss: Client, fleet: DoorFleet) -> None:
+    workspace = Path(fleet.agent.workspace_folder)
+    (workspace / "zero").unlink()
+    (workspace / "<b>new<b>").write_text("1")
+    newer = fleet.archive()
+    text = read(boss, f"{LIST}{newer.pk}/contents/")
+    for part in ("workspace/run.sh", "0750", "What differs from the one before it", "removed", "workspace/zero"):
+        assert part in text, part
+    assert "&lt;b&gt;new&lt;b&gt;" in boss.get(f"{LIST}{newer.pk}/contents/").content.decode()
+    fleet.path(newer).unlink()
+    assert "It can't be read now" in read(boss, f"{LIST}{newer.pk}/contents/")
+
+
 # -- restores
 
 
@@ -371,6 +407,7 @@ def test_another_tenants_are_not_there(staff: Callable[[str], Client], fleet: Do
     for obj in (fleet.theirs, their_restore):
         assert client.get(page(obj)).status_code == 302  # Django's "perhaps it was deleted?"
     doors = [f"{LIST}{fleet.theirs.pk}/{door}/" for door in ("verify-now", "drill", "restore", "discard")]
+    doors += [f"{LIST}{fleet.theirs.pk}/contents/"]
     doors += [f"{RESTORES}{their_restore.pk}/{door}/" for door in ("confirm", "undo")]
     for url in doors:
         assert client.get(url).status_code == 404, url

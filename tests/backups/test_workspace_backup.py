@@ -260,7 +260,7 @@ def test_reaping_a_dead_attempt(
 def test_progress_is_logged(watch: SimpleNamespace, context: FakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_EVERY", 0.0)
     run(context, to=str(watch.backup_root))
-    assert re.search(r"B read, .* stored\n", context.text("system"))
+    assert re.search(r"B read, .* stored, .*/s\n", context.text("system"))
 
 
 def test_reaping_after_a_failure_is_quick_and_silent(
@@ -506,6 +506,19 @@ def test_an_agent_that_a_lost_attempt_left_paused_goes_on(
     for _ in range(2):
         WorkspaceBackup().reap(context.handles[-1], context)
     assert docker_engine.api.inspect_container(name)["State"]["Status"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "told"),
+    [
+        (10 * 1024**2, 0, 2.0, ", 5.0 MiB/s"),
+        (10 * 1024**2, 30 * 1024**2, 2.0, ", 5.0 MiB/s, 4 s left"),
+        (10, 5, 2.0, ", 5 B/s"),
+        (0, 10, 0.0, ", 0 B/s"),
+    ],
+)
+def test_the_pace_of_long_work(done: int, total: int, seconds: float, told: str) -> None:
+    assert progress.pace(done, total, seconds) == told
 
 
 def test_an_archive_that_is_gone_holds_nothing_any_more(

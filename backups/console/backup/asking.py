@@ -24,6 +24,7 @@ class Asking(Subcommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--no-wait", action="store_true", help="do not stay until it is over")
+        parser.add_argument("--json", action="store_true", help="the run and what came of it, for a machine")
 
     def ask(self, executor: str, payload: dict[str, Any], agent: Agent, options: dict[str, Any], screen: Screen) -> int:
         requested = run_once(
@@ -33,12 +34,17 @@ class Asking(Subcommand):
 
     def follow(self, requested: Requested, options: dict[str, Any], screen: Screen) -> int:
         """Stay until it is over, unless that is not wanted."""
+        run = requested.run
         if requested.note:
             screen.say(requested.note)
-        if not options["no_wait"]:
-            return wait_for(requested.run, screen)
-        screen.data(requested.run.job_run_id)
-        return Exit.DONE
+        code = int(Exit.DONE) if options["no_wait"] else wait_for(run, screen, shows_log=not options["json"])
+        if options["json"]:
+            run.refresh_from_db()
+            told = {"run": run.job_run_id, "status": run.status, "error": run.error_message, "result": run.result}
+            screen.json(told)
+        elif options["no_wait"]:
+            screen.data(run.job_run_id)
+        return code
 
 
 class Create(Asking):

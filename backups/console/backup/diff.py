@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from backups.archive.errors import ArchiveError
-from backups.archive.folder import Scope, open_folder, pack_folder
-from backups.archive.manifest import is_entry
-from backups.archive.stores import Hooks
-from backups.archive.tarwriter import TarWriter
-from backups.console.backup.listing import contents_read
 from backups.console.words import backup_named, refused, shown
-from backups.models import Backup
-from backups.services.verification import top_of
+from backups.services.contents import changes, entries_now, entries_of
 from fleet.console import Exit, Screen, Subcommand
-from fleet.errors import InvalidInput
-
-_SAME = ("type", "size", "sha256", "link", "mode")
 
 
 class Diff(Subcommand):
@@ -38,50 +25,18 @@ class Diff(Subcommand):
         organisation = self.organisation(options)
         whose = options["agent"] or ""
         one = backup_named(organisation, options["one"], agent=whose)
-        before = _entries(one)
         other = backup_named(organisation, options["other"], agent=whose) if options["other"] else None
-        after = _entries(other) if other else _now(one)
-        changes = list(_changes(before, after))
+        try:
+            before = entries_of(one)
+            after = entries_of(other) if other else entries_now(one)
+        except ArchiveError as error:
+            raise refused(error) from error
+        found = list(changes(before, after))
         if options["json"]:
-            screen.json([{"path": path, "change": change} for change, path in changes])
+            screen.json([{"path": path, "change": change} for change, path in found])
         else:
-            for change, path in changes:
+            for change, path in found:
                 screen.data(f"{change:<8} {shown(path)}")
-            if not changes:
+            if not found:
                 screen.say("Nothing differs.")
-        return Exit.FAILURE if changes else Exit.DONE
-
-
-def _entries(backup: Backup) -> dict[str, dict[str, Any]]:
-    contents = contents_read(backup)
-    with contextlib.closing(contents.lines):
-        return {entry["path"]: entry for entry in contents.entries()}
-
-
-def _now(backup: Backup) -> dict[str, dict[str, Any]]:
-    """What an archive of the source would hold now: packed, and thrown away but for its manifest."""
-    if backup.in_container or backup.kind != "workspace":
-        raise InvalidInput(
-            "Only a workspace's folder on this host can be compared: name another backup.", field="other"
-        )
-    found: dict[str, dict[str, Any]] = {}
-    try:
-        with TarWriter(lambda _: None, Hooks()) as writer:
-            pack_folder(open_folder(Path(backup.source)), writer, Scope(top=top_of(backup.kind)))
-            for line in writer.manifest_lines():
-                if is_entry(line):
-                    entry = json.loads(line)
-                    found[entry["path"]] = entry
-    except ArchiveError as error:
-        raise refused(error) from error
-    return found
-
-
-def _changes(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    for path in sorted(before.keys() | after.keys()):
-        if path not in after:
-            yield "removed", path
-        elif path not in before:
-            yield "added", path
-        elif changed := [name for name in _SAME if before[path].get(name) != after[path].get(name)]:
-            yield ("mode" if changed == ["mode"] else "changed"), path
+        return Exit.FAILURE if found else Exit.DONE

@@ -16,12 +16,11 @@ from backups.models import Backup
 from backups.places import Place
 from backups.retention.copies import Verdict
 from backups.services.adoption import archives_adopt
-from backups.services.pruning import backup_remove, keeping_of
+from backups.services.pruning import backup_remove, plan_of
 from fleet.console import Exit, Screen, Subcommand
 from fleet.errors import InvalidInput
 from fleet.models import Organisation
 from fleet.services.agents import agent_named
-from schedules.engine.clock import database_now
 
 
 class Prune(Subcommand):
@@ -62,19 +61,10 @@ class Prune(Subcommand):
 
 
 def _plan(organisation: Organisation, agent: str | None) -> list[tuple[Backup, Verdict]]:
-    """All that does not lie in a tier, which has times of its own."""
-    rows = Backup.objects.of(organisation).there().filter(tier="")
+    rows = Backup.objects.of(organisation).there()
     if agent:
         rows = rows.filter(agent_slug=agent_named(organisation, agent).slug)
-    plan: list[tuple[Backup, Verdict]] = []
-    seen: set[int] = set()
-    now = database_now()
-    for backup in rows:
-        if backup.pk not in seen:
-            siblings = list(Backup.objects.siblings(backup))
-            seen.update(sibling.pk for sibling in siblings)
-            plan += [each for each in keeping_of(siblings, now=now) if not each[0].tier]
-    return plan
+    return plan_of(rows)
 
 
 def _row(backup: Backup, verdict: Verdict) -> list[str]:

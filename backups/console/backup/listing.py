@@ -6,7 +6,7 @@ import contextlib
 from argparse import ArgumentParser
 from typing import Any
 
-from backups.archive.contents import Contents, contents_of
+from backups.archive.contents import Contents
 from backups.archive.errors import ArchiveError
 from backups.archive.terminal import human_size
 from backups.console.words import (
@@ -20,11 +20,9 @@ from backups.console.words import (
     shown,
     state_text,
 )
-from backups.encryption import decrypted_for
 from backups.models import Backup, Drill
-from backups.places import Place
 from backups.retention.rules import Rules
-from backups.services.verification import top_of
+from backups.services.contents import contents_read
 from fleet.console import Exit, Screen, Subcommand
 from fleet.services.agents import agent_named
 from schedules.words import clock, span
@@ -117,7 +115,11 @@ def _held(backup: Backup) -> str:
 
 
 def _files(backup: Backup, screen: Screen, *, as_json: bool) -> int:
-    with contextlib.closing(contents_read(backup).lines) as lines:
+    try:
+        contents = contents_read(backup)
+    except ArchiveError as error:
+        raise refused(error) from error
+    with contextlib.closing(contents.lines) as lines:
         entries = Contents(manifest=None, lines=lines).entries()
         if as_json:
             screen.json(list(entries))
@@ -126,18 +128,3 @@ def _files(backup: Backup, screen: Screen, *, as_json: bool) -> int:
             link = f" -> {shown(entry['link'])}" if "link" in entry else ""
             screen.data(f"{entry['mode']}  {entry.get('size', ''):>12}  {shown(entry['path'])}{link}")
     return Exit.DONE
-
-
-def contents_read(backup: Backup) -> Contents:
-    """What the archive holds. Raises :class:`Conflict` with its reason."""
-    try:
-        with contextlib.closing(Place.of(backup).store()) as store:
-            return contents_of(
-                store,
-                backup.name,
-                size=backup.size,
-                top=top_of(backup.kind),
-                decrypted=decrypted_for(backup.name, backup.key_id),
-            )
-    except ArchiveError as error:
-        raise refused(error) from error

@@ -39,10 +39,10 @@ class RunNow(Subcommand):
         return Exit.DONE
 
 
-def wait_for(run: Run, screen: Screen) -> int:
+def wait_for(run: Run, screen: Screen, *, shows_log: bool = True) -> int:
     """Show log and states until the run is over. Ctrl-C ends the watching, not the run."""
     try:
-        return _watch(run, screen)
+        return _watch(run, screen, shows_log=shows_log)
     except KeyboardInterrupt:
         screen.say(
             f"{run.job_run_id} goes on. Watch it: manage.py job logs {run.schedule_name} --follow; "
@@ -51,12 +51,12 @@ def wait_for(run: Run, screen: Screen) -> int:
         raise
 
 
-def _watch(run: Run, screen: Screen) -> int:
+def _watch(run: Run, screen: Screen, *, shows_log: bool) -> int:
     cursor, said, waits = "", "", time.monotonic()
     while True:
         # The state first: what it logged before its end is then there to read.
         run.refresh_from_db()
-        cursor = show_new_lines(run, cursor, screen)
+        cursor = show_new_lines(run, cursor, screen) if shows_log else ""
         if run.is_over:
             break
         if (state := _plain(run)) != said:
