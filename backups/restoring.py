@@ -246,6 +246,9 @@ def _handle(work: Work, restoration: Restoration, container: str = "") -> Mappin
 
 def _record_found(settled: Settled, handle: Mapping[str, Any], context: RunContext) -> None:
     """A restore that was in place when its worker died is one: another one would take its tree for the former one."""
+    context.log(f"{settled.said}\n")
+    if not settled.stays or settled.staging != handle["staging"]:
+        return
     if Restore.objects.filter(job_run_id=context.job_run_id).exclude(state=Restore.State.FAILED).exists():
         return
     agent, backup = context.agent, Backup.objects.filter(pk=handle["backup"]).first()
@@ -270,11 +273,14 @@ def reap(handle: Mapping[str, Any], context: RunContext) -> None:
     """Finish or undo what a former attempt left, and start the container that it had stopped."""
     try:
         beneath = Path(handle["beneath"]) if handle["beneath"] else None
-        own = {"owner": context.job_run_id, "own_only": True, "staging": handle["staging"]}
-        for settled in recover(Path(handle["restore"]), beneath=beneath, **own):
-            context.log(f"{settled.said}\n")
-            if settled.stays and settled.staging == handle["staging"]:
-                _record_found(settled, handle, context)
+        recover(
+            Path(handle["restore"]),
+            beneath=beneath,
+            owner=context.job_run_id,
+            own_only=True,
+            staging=handle["staging"],
+            record=lambda settled: _record_found(settled, handle, context),
+        )
         if handle["container"]:
             start_again(handle["container"])
     except (ArchiveError, DockerError) as error:

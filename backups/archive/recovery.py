@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +38,11 @@ def recover(
     owner: str = "",
     own_only: bool = False,
     staging: str = "",
+    record: Callable[[Settled], None] = lambda _: None,
 ) -> list[Settled]:
     """Finish or undo what crashed restores of this folder left. ``but``: one's own staging. ``beneath``: as
     :func:`open_home` has it. ``owner``: who asks; ``own_only``: leave alone what is not his,
-    which is what names him, and the folder ``staging``.
+    which is what names him, and the folder ``staging``. ``record`` is told of each before its journal is forgotten.
 
     Raises ``RestoreBusyError`` when one of them is not dead but at work, or was through and is somebody else's to
     record: forgotten, its former tree would be nobody's.
@@ -53,7 +55,15 @@ def recover(
     try:
         there = os.listdir(descriptor)  # noqa: PTH208 - of a descriptor
         names = sorted(name for name in there if name.startswith(STAGING) and name != but)
-        place = _Place(target=target, home=home, descriptor=descriptor, owner=owner, own_only=own_only, staging=staging)
+        place = _Place(
+            target=target,
+            home=home,
+            descriptor=descriptor,
+            owner=owner,
+            own_only=own_only,
+            staging=staging,
+            record=record,
+        )
         return [settled for name in names if (settled := _recover_one(name, place))]
     except OSError as error:
         raise store_error(error, str(home)) from error
@@ -69,6 +79,7 @@ class _Place:
     owner: str
     own_only: bool
     staging: str
+    record: Callable[[Settled], None]
 
 
 def _recover_one(name: str, place: _Place) -> Settled | None:
@@ -85,6 +96,8 @@ def _recover_one(name: str, place: _Place) -> Settled | None:
             raise RestoreBusyError(f"{place.target} is just being restored by another process. Wait until it is done.")
         journal = journals.load(staging, place.home)  # once more: until the lock was ours it may have gone on
         settled = Settled(said=_settle(journal, name, place), staging=name, journal=journal) if journal else None
+        if settled:
+            place.record(settled)
         journals.forget(staging)
         shutil.rmtree(name, dir_fd=place.descriptor)
     finally:

@@ -16,7 +16,7 @@ from backups.archive import journal as journals
 from backups.archive.errors import RestoreBrokenError, RestoreBusyError, store_error
 from backups.archive.home import home_of, inode_of, open_home, opened
 from backups.archive.journal import COMPANIONS, KEPT, STAGING, Journal, Step
-from backups.archive.recovery import Settled, recover
+from backups.archive.recovery import recover
 
 _GONE = "gone"
 
@@ -37,11 +37,6 @@ class Placed:
     @property
     def is_whole(self) -> bool:
         return not (self.brought or self.retired)
-
-
-def is_through(settled: Iterable[Settled], owner: str) -> bool:
-    """Whether among these is the undo of this owner, and was through."""
-    return any(each.stays and each.journal.is_undo and each.journal.owner == owner for each in settled)
 
 
 class PuttingBack:
@@ -65,16 +60,13 @@ class PuttingBack:
         )
         self._open = contextlib.ExitStack()
         self._home = self._staging = -1
-        self._settled: list[Settled] = []
         #: Something was moved and is not taken back.
         self.stands = False
 
     @property
-    def was_moved(self) -> bool:
-        """By one who died before he could say so."""
-        return is_through(self._settled, self._journal.owner) or (
-            bool(self._kept) and not os.path.lexists(self._home_path / self._kept)
-        )
+    def is_gone(self) -> bool:
+        """There is no former tree any more: it was put back by one who died before he could say so."""
+        return bool(self._kept) and not os.path.lexists(self._home_path / self._kept)
 
     def move(self) -> None:
         with self._failures():
@@ -196,7 +188,7 @@ class PuttingBack:
         if not journals.try_lock(self._staging):
             raise RestoreBusyError(f"{self._target} is just being restored by another process. Wait until it is done.")
         self._journal.save(self._staging)
-        self._settled = recover(self._target, but=self._name, beneath=self._beneath, owner=self._journal.owner)
+        recover(self._target, but=self._name, beneath=self._beneath, owner=self._journal.owner)
 
     def _end(self) -> None:
         with self._open:

@@ -15,8 +15,8 @@ from django.db.models import Q
 
 from backups.archive.errors import ArchiveError
 from backups.archive.home import open_home
-from backups.archive.recovery import recover
-from backups.archive.undoing import Placed, PuttingBack, is_through
+from backups.archive.recovery import Settled, recover
+from backups.archive.undoing import Placed, PuttingBack
 from backups.models import Backup, Restore
 from backups.querysets import RestoreQuerySet
 from fleet.actors import Actor
@@ -73,10 +73,15 @@ def restore_undo(*, restore: Restore, actor: Actor) -> Restore:
     back.
     """
     restore = undoable(restore)
+    if restore.state == State.UNDOING:
+        undo_recover(restore, actor=actor)
+        restore.refresh_from_db()
+        if restore.state == State.UNDONE:
+            return restore
     target, beneath = Path(restore.target), beneath_of(restore)
     with PuttingBack(target, _placed(restore), beneath=beneath, owner=_owner(restore)) as work:
         restore = undoable(restore)  # nobody else works there now
-        if restore.state == State.DONE or not work.was_moved:
+        if restore.state == State.DONE or not work.is_gone:
             _move(restore, work)
         settled = _settle(restore, State.UNDOING, State.UNDONE, actor)
         work.tidy()
@@ -88,10 +93,15 @@ def undo_recover(restore: Restore, *, actor: Actor) -> list[str]:
 
     Raises an ``ArchiveError``.
     """
-    settled = recover(Path(restore.target), beneath=beneath_of(restore), owner=_owner(restore), own_only=True)
-    if is_through(settled, _owner(restore)) and Restore.objects.filter(pk=restore.pk, state=State.UNDOING).exists():
-        _settle(restore, State.UNDOING, State.UNDONE, actor)
-    return [each.said for each in settled]
+
+    def record(settled: Settled) -> None:
+        undoing = Restore.objects.filter(pk=restore.pk, state=State.UNDOING)
+        if settled.stays and settled.journal.is_undo and undoing.exists():
+            _settle(restore, State.UNDOING, State.UNDONE, actor)
+
+    beneath, owner = beneath_of(restore), _owner(restore)
+    found = recover(Path(restore.target), beneath=beneath, owner=owner, own_only=True, record=record)
+    return [settled.said for settled in found]
 
 
 def _owner(restore: Restore) -> str:

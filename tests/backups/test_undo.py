@@ -218,6 +218,33 @@ def test_a_confirm_that_was_cut_off_is_ended_by_housekeeping(
     assert Restore.objects.get().kept == ""
 
 
+@pytest.mark.parametrize("was_there", [True, False])
+def test_whoever_settles_it_may_die_before_it_is_recorded(
+    was_there: bool, home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a restore and of its undo: the journal stays until its record is written."""
+    if not was_there:
+        shutil.rmtree(home)
+    with monkeypatch.context() as killed:
+        killed.setattr("backups.restoring.restore_record", dying)
+        with pytest.raises(Died):
+            WorkspaceRestore().execute(RestorePayload(), context)
+        with pytest.raises(Died):
+            WorkspaceRestore().reap(context.handles[-1], context)
+    WorkspaceRestore().reap(context.handles[-1], context)
+    row = Restore.objects.get()
+    with monkeypatch.context() as killed:
+        killed.setattr("backups.services.restores._settle", dying)
+        for _ in range(2):
+            with pytest.raises(Died):
+                restore_undo(restore=row, actor=ME)
+    (home / "since").touch()
+    assert restore_undo(restore=row, actor=ME).state == "undone"
+    assert (home / "since").exists(), "it was through, and is not done again"
+    assert (home / "precious").exists() == was_there
+    assert left_beside(home) == []
+
+
 def test_what_another_run_has_still_to_record_is_left_to_it(
     home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
