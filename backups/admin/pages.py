@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.contrib.admin.utils import unquote
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
 from backups.admin.words import took, when
 from backups.archive.errors import ArchiveError
@@ -84,7 +84,8 @@ def _reported(organisation: Organisation) -> _Section:
 def _row(line: Line) -> tuple[Any, ...]:
     rpo = span(line.rpo.total_seconds()) if line.rpo is not None else "–"
     rto = took(line.rto.total_seconds()) if line.rto is not None else "–"
-    amiss = badge("; ".join(line.problems), tone="failed", shape="warning") if line.problems else "nothing"
+    marks = ((badge(problem, tone="failed", shape="warning"),) for problem in line.problems)
+    amiss = format_html_join(" ", "<div>{}</div>", marks) or "nothing"
     return (
         f"{line.agent} {line.kind}",
         breaking(line.source),
