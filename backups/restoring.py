@@ -8,6 +8,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -60,9 +61,9 @@ class Work:
     beneath: Path | None = None
     renamed: Callable[[Parts], Parts] = field(default=lambda path: path)
 
-    @property
+    @cached_property
     def is_in_place(self) -> bool:
-        """Whether the agent may have open what is exchanged."""
+        """Whether the agent may have open what is exchanged; by what was there before, so it is asked once."""
         return self.payload.to is None or in_use(self.target, self.agent)
 
 

@@ -101,8 +101,8 @@ class BackupActions(_Page):
         title="Back up again",
         icon="backup",
         question="Back up what this archive is of, as it is now?",
-        says="A run archives it to the same place, and keeps what the rules of this archive want. When nothing changed "
-        "since, it says so and makes none.",
+        says="A run does what the run of this archive did: the same place, the same rules, the same recipient. When "
+        "nothing changed since, it says so and makes none.",
         button="Back up",
     )
     def again(self, request: HttpRequest, obj: Backup, form: DialogForm) -> None:  # noqa: ARG002

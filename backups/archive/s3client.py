@@ -86,8 +86,8 @@ def _connect(settings: S3Settings) -> Any:
         # Many servers that speak S3 do not know the newer checksums; ours is a SHA-256 of the whole archive.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        # Content-MD5 is among what is signed, so that it vouches for the body: a SHA-256 of it as well is a twelfth of
-        # all the work.
+        # Content-MD5 is among what is signed, so that it vouches for the body: a SHA-256 of it as well was a
+        # fifteenth of all the work.
         s3={"addressing_style": "path" if settings.endpoint_url else "auto", "payload_signing_enabled": False},
     )
     try:

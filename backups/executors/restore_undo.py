@@ -11,7 +11,7 @@ from pydantic import Field
 from backups.archive.errors import ArchiveError
 from backups.models import Restore
 from backups.restoring import agent_of
-from backups.services.restores import restore_undo, undo_recover
+from backups.services.restores import restore_undo, undo_recover, undoable
 from backups.stopping import Stopping, in_use, start_again, stopped
 from fleet.actors import Actor
 from fleet.clients.docker_errors import DockerError
@@ -74,6 +74,7 @@ def _restore_of(payload: UndoPayload, context: RunContext) -> Restore:
 
 def _undo(row: Restore, payload: UndoPayload, context: RunContext) -> None:
     agent = agent_of(context)
+    undoable(row)  # else its agent would be stopped for nothing
     stopping = Stopping(
         agent=agent,
         is_in_place=in_use(Path(row.target), agent),

@@ -24,6 +24,7 @@ from schedules.engine.attempt import agent_view
 from schedules.executors.base import Payload
 from schedules.executors.problems import first_problem
 from schedules.executors.registry import executors
+from schedules.models import Run
 from schedules.services.runs import Requested, run_once
 
 VERIFY, DRILL, UNDO = "archive.verify", "restore.drill", "restore.undo"
@@ -49,23 +50,20 @@ def backup_request(
 
 
 def again_request(*, backup: Backup, actor: Actor) -> Requested:
-    """Archive again what this one is of: to its place, and to be kept by its rules. Raises :class:`Conflict`."""
+    """Archive again what this one is of, as it was made: its place, for whom, what was left out.
+
+    Raises :class:`Conflict` where that is not kept any more.
+    """
     agent = agent_of_backup(backup)
-    if backup.is_adopted:
-        raise Conflict(f"{backup} was made without us: whatever made it makes the next one.")
-    options: dict[str, Any] = {"source": backup.source, "to": _place_of(backup)}
-    if backup.retention:
-        options["keep"] = backup.retention
-    if backup.in_container:
-        options["location"] = "container"
-    return backup_request(organisation=backup.organisation, agent=agent, kind=backup.kind, options=options, actor=actor)
-
-
-def _place_of(backup: Backup) -> str:
-    """As a payload's ``to`` names it."""
-    if backup.tier:
-        return "hot"
-    return "s3" if backup.storage == Backup.Storage.S3 else backup.root
+    runs = Run.objects.filter(organisation=backup.organisation, job_run_id=backup.job_run_id)
+    made = runs.exclude(job_run_id="").first()
+    if made is None:
+        raise Conflict(
+            f"{backup}: how it was made is not kept (any more). Run its job, or make one: `manage.py backup create "
+            f"--agent {agent.slug}`."
+        )
+    payload = dict(made.payload)
+    return _once(organisation=backup.organisation, executor=made.executor, payload=payload, agent=agent, actor=actor)
 
 
 def verify_request(*, backup: Backup, actor: Actor) -> Requested:

@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import reverse
 
 from backups.models import Backup, Restore
+from backups.services.requesting import backup_request
 from fleet.actors import Actor
 from fleet.models import AuditEntry
 from fleet.services.agents import agent_remove
@@ -324,17 +325,17 @@ def test_deleting_one_that_was_never_verified_says_what_that_means(boss: Client,
 
 
 def test_a_backup_is_made_again(boss: Client, fleet: DoorFleet) -> None:
-    text = said(boss.post(f"{LIST}{fleet.ours.pk}/again/", DONE))
-    assert "A backup was asked for: " in text
-    run = Run.objects.get()
-    assert (run.executor, run.agent) == ("workspace.backup", fleet.agent)
-    place = str(fleet.watch.backup_root)
-    assert run.payload == {"source": fleet.ours.source, "to": place, "keep": {"last": 100}}
-    Path(fleet.agent.workspace_folder, "new").touch()
-    again = Backup.objects.get(pk=fleet.carry_out(run).details["backup"])
-    assert (again.source, again.root, again.retention) == (fleet.ours.source, place, {"last": 100})
-    Backup.objects.filter(pk=again.pk).update(is_adopted=True)
-    assert "was made without us" in said(boss.post(f"{LIST}{again.pk}/again/", DONE))
+    """As it was made: for whom it is encrypted, and what was left out."""
+    assert "how it was made is not kept" in said(boss.post(f"{LIST}{fleet.ours.pk}/again/", DONE))
+    options = {"to": str(fleet.watch.backup_root), "leave_out": ["notes"], "recipient": "none", "keep": 3}
+    asked = backup_request(
+        organisation=fleet.organisation, agent=fleet.agent, kind="workspace", options=options, actor=ACTOR
+    )
+    Backup.objects.filter(pk=fleet.ours.pk).update(job_run_id=asked.run.job_run_id)
+    assert "A backup was asked for: " in said(boss.post(f"{LIST}{fleet.ours.pk}/again/", DONE))
+    again = Run.objects.exclude(pk=asked.run.pk).get()
+    assert (again.executor, again.agent, again.payload) == ("workspace.backup", fleet.agent, options)
+    fleet.carry_out(again)
 
 
 def test_the_report_says_what_could_be_brought_back(boss: Client, fleet: DoorFleet) -> None:

@@ -523,6 +523,24 @@ def test_to_its_own_place_is_in_place(context: FakeContext, home: Path) -> None:
     assert not in_use(home.parent.parent, context.agent)
 
 
+def test_a_folder_that_is_new_is_beside_even_when_it_is_filled(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent is neither stopped nor judged for what it has never seen."""
+    monkeypatch.setattr("backups.restoring.wait_until_healthy", dying)
+    row = restored(context, to=f"{context.agent.state_folder}/look")
+    assert Path(row.target, "run.sh").exists()
+
+
+def test_an_undo_that_is_refused_stops_nobody(
+    home: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = restored(context), restored(context)
+    monkeypatch.setattr("backups.executors.restore_undo.stopped", dying)
+    with pytest.raises(ExecutorError, match="Undo or confirm that first"):
+        undo(first, context)
+
+
 # -- volumes, which can't be exchanged as a whole
 
 
